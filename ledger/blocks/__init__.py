@@ -1,0 +1,1 @@
+"""What is written: records in envelopes, envelopes in blocks, blocks in the log, and the checkpoints over the log."""

@@ -1,0 +1,53 @@
+"""The log: for every envelope one entry, then one block record, in one append-only RFC 9162 tree over all of history."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from ledger.blocks.envelope import Envelope, EnvelopeHeader
+from ledger.encoding import Canonical, Digest32, Signature64, UInt63
+from ledger.limits import DEADLINES_PER_BLOCK_MAX, RECORDS_PER_ENVELOPE_MAX
+
+
+class EnvelopeEntry(Canonical, tag="log-envelope", kw_only=True):
+    """What the log says of an envelope: what was signed, by which signature, and the result of each record.
+
+    The records themselves hang from the header's records root.
+    """
+
+    size_max: ClassVar[int] = 65_535
+    """A tile of the C2SP log layout holds entries up to this size."""
+
+    header: EnvelopeHeader
+    suite: int
+    signature: Signature64
+    results: Annotated[bytes, Meta(min_length=1, max_length=RECORDS_PER_ENVELOPE_MAX)]
+    """One code a record, in order; 0 is accepted."""
+
+    @classmethod
+    def of(cls, envelope: Envelope, results: bytes) -> EnvelopeEntry:
+        """Return the entry of `envelope`, whose records got the codes `results`."""
+        return cls(header=envelope.header, suite=envelope.suite, signature=envelope.signature, results=results)
+
+
+class BlockRecord(Canonical, tag="log-block", kw_only=True):
+    """What the log says of a block after its execution; the chain of `parent` ids is the hash chain."""
+
+    size_max: ClassVar[int] = 65_535
+
+    height: UInt63
+    block: Digest32
+    parent: Digest32
+    time_ms: UInt63
+    state_root: Digest32
+    """Root of the state after this block."""
+    validators_hash: Digest32
+    """Who signs checkpoints over this block."""
+    deadlines: Annotated[tuple[bytes, ...], Meta(max_length=DEADLINES_PER_BLOCK_MAX)]
+    """Keys of the deadlines that passed and were acted upon at the start of this block, in order."""
+
+
+LogEntry = EnvelopeEntry | BlockRecord
+"""Told apart by the tag inside."""

@@ -1,0 +1,1 @@
+"""Hashes, signatures, trees and commitments: pure functions over bytes."""

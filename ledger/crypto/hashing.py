@@ -1,0 +1,54 @@
+"""SHA-256 with a domain tag for each kind of thing, all tags in this one file.
+
+Two values of different kinds never share a digest, whatever their bytes: each tag ends in its only NUL, so that no tag
+is a prefix of another. The log tree alone is untagged (`ledger.crypto.merkle`), so that other people's tools can check it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+
+from ledger.identifiers import Digest
+
+
+class Tag(Enum):
+    """What is being hashed."""
+
+    GENESIS = b"mulu/genesis/1\x00"
+    ENVELOPE = b"mulu/envelope/1\x00"
+    RECORD = b"mulu/record/1\x00"
+    """Leaf of an envelope's tree of records."""
+    PAYLOAD = b"mulu/payload/1\x00"
+    """Leaf of a block's tree of envelopes."""
+    BLOCK = b"mulu/block/1\x00"
+    PROPOSAL = b"mulu/proposal/1\x00"
+    """What a block's author signs."""
+    VOTE = b"mulu/vote/1\x00"
+    TIMEOUT = b"mulu/timeout/1\x00"
+    VALIDATORS = b"mulu/validators/1\x00"
+    POSSESSION = b"mulu/possession/1\x00"
+    """What a new key signs to prove that somebody holds it."""
+    STATE_KEY = b"mulu/state-key/1\x00"
+    STATE_VALUE = b"mulu/state-value/1\x00"
+    STATE_LEAF = b"mulu/state-leaf/1\x00"
+    STATE_NODE = b"mulu/state-node/1\x00"
+    HOLDER = b"mulu/holder/1\x00"
+    """Keyed commitment to the holder of a certificate."""
+    FIELD = b"mulu/field/1\x00"
+    """Keyed commitment to one field of a certificate."""
+    CONTENT = b"mulu/content/1\x00"
+    """Leaf of a certificate's tree of fields."""
+    TABLE_SCHEMA = b"mulu/table-schema/1\x00"
+    FRAME = b"mulu/frame/1\x00"
+    """Hash chain of the journal's frames."""
+
+
+def sha256(data: bytes) -> Digest:
+    """Return the 32-byte SHA-256 of `data`, without a tag."""
+    return Digest(hashlib.sha256(data).digest())
+
+
+def tagged_hash(tag: Tag, data: bytes) -> Digest:
+    """Return the 32-byte SHA-256 of the tag followed by `data`."""
+    return Digest(hashlib.sha256(tag.value + data).digest())

@@ -1,0 +1,110 @@
+"""The one byte form: MessagePack arrays in field order, first a type tag and a version.
+
+Anything that is hashed or signed is a `Canonical` value. Two rules make the form the only one: `encode` is a pure
+function of the value, and `decode` accepts bytes only if encoding the decoded value gives the same bytes back. So a
+longer integer form, a map, an extension type, a float or a text that is not NFC never gets in.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import msgspec
+
+from ledger.errors import DecodeError, OversizeError
+from ledger.identifiers import Digest
+
+T = TypeVar("T", bound="Canonical")
+
+Digest32 = Annotated[Digest, msgspec.Meta(min_length=32, max_length=32)]
+Key32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Signature64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+UInt63 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+"""Fits a signed 64-bit column, so that every store and every language can hold it."""
+
+ShortText = Annotated[str, msgspec.Meta(max_length=200)]
+"""A name or a title, at most 200 characters."""
+
+
+class Canonical(
+    msgspec.Struct,
+    array_like=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    gc=False,
+    tag_field="tag",
+):
+    """A value with one byte form: `[tag, version, field, field, ...]`.
+
+    Subclasses are declared with `tag="..."` and `kw_only=True` (which keeps the version in its place, before them) and
+    list their fields in the order of their byte form. No field has a default: it would be a second spelling.
+    """
+
+    size_max: ClassVar[int] = 1 << 20
+    """Longest encoding in bytes that `decode` looks at; subclasses set a tighter bound."""
+
+    version: Literal[1] = 1
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes."""
+        return _encoder.encode(self)
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+@lru_cache(maxsize=None)
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
+
+
+def encode(value: Canonical) -> bytes:
+    """Return the canonical bytes of `value`."""
+    return _encoder.encode(value)
+
+
+def decode(kind: type[T], data: bytes) -> T:
+    """Return the value of type `kind` whose canonical bytes are `data`.
+
+    Args:
+        kind: A concrete subclass of `Canonical`.
+        data: Bytes from anywhere; hostile until this function returns.
+
+    Raises:
+        OversizeError: `data` is longer than `kind.size_max`. Nothing was parsed.
+        DecodeError: Not MessagePack, other fields or types than `kind` has, or another spelling of the same value.
+    """
+    if len(data) > kind.size_max:
+        raise OversizeError(kind.__name__, size=len(data), size_max=kind.size_max)
+    value: T = decode_any(kind, data)
+    return value
+
+
+def decode_any(kind: Any, data: bytes) -> Any:
+    """As `decode`, for a union of `Canonical` types told apart by their tags; the caller has checked the size."""
+    try:
+        value = _decoder(kind).decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"{_name_of(kind)}: {error}") from error
+    if _encoder.encode(value) != data:
+        raise DecodeError(f"{_name_of(kind)}: not in canonical form")
+    # Pure ASCII bytes hold no text that normalisation could change, and most of what is not ASCII is a digest.
+    if not data.isascii() and not _is_nfc(value):
+        raise DecodeError(f"{_name_of(kind)}: text is not in normalisation form C")
+    return value
+
+
+def _is_nfc(value: Any) -> bool:
+    if isinstance(value, str):
+        return unicodedata.is_normalized("NFC", value)
+    if isinstance(value, tuple | list):
+        return all(map(_is_nfc, value))
+    if isinstance(value, msgspec.Struct):
+        return all(_is_nfc(getattr(value, name)) for name in value.__struct_fields__)
+    return True
+
+
+def _name_of(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))
