@@ -146,15 +146,19 @@ def credit_code_check_character(first17: str) -> str:
     Source: GB 32100-2015, section 5 and annex A: weights 3^(i-1) mod 31.
     """
     _require_length("credit code without check character", first17, 17)
-    values = _values("credit code", first17, _CREDIT_VALUES)
+    return _credit_check(_values("credit code", first17, _CREDIT_VALUES))
+
+
+def _credit_check(values: bytes) -> str:
+    # The weights end at position 17, and with them the sum, whether or not a check character follows.
     return CREDIT_CODE_ALPHABET[-_weigh(values, _CREDIT_WEIGHTS) % 31]
 
 
 def check_credit_code(text: str) -> CreditCode:
     """Check a unified social credit code and return it under its own type.
 
-    The parts: registration authority (1 character), kind of body (1), region (6 digits), organisation code (8 and its own
-    check character), check character. Whether authority, kind, region and organisation exist is not checked here.
+    The parts: registration authority (1 character), kind of body (1), region (6 digits), organisation code (8 and its
+    own check character), check character. Whether authority, kind, region and organisation exist is not checked here.
 
     Raises:
         CheckCharacterError: `text` is not 18 characters of the alphabet with digits for the region, or one of the two
@@ -163,7 +167,7 @@ def check_credit_code(text: str) -> CreditCode:
     Source: GB 32100-2015, with GB 11714-1997 for positions 9 to 17.
     """
     _require_length("credit code", text, 18)
-    if (check := credit_code_check_character(text[:17])) != text[17]:
+    if (check := _credit_check(_values("credit code", text, _CREDIT_VALUES))) != text[17]:
         raise CheckCharacterError("credit code's check character", expected=check, got=text[17])
     if not text[2:8].isdigit():
         raise CheckCharacterError("credit code's region", expected="6 digits", got=text[2:8])
@@ -194,8 +198,8 @@ def check_citizen_number(text: str) -> None:
     """
     _require_length("citizen number", text, 18)
     values = _ascii(text[:17]).translate(_DIGIT_VALUES)
-    if _OUTSIDE in values:
-        raise CheckCharacterError("citizen number", expected="17 digits and a check character", got="another character")
+    if _OUTSIDE in values or text[17] not in _CITIZEN_CHECK:
+        raise CheckCharacterError("citizen number", expected="17 digits, then a digit or X", got="another character")
     try:
         date(int(text[6:10]), int(text[10:12]), int(text[12:14]))
     except ValueError:

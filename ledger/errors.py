@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class LedgerError(Exception):
-    """Anything this ledger raises on purpose. `code` is stable and appears in logs, problem bodies and exit messages."""
+    """What this ledger raises on purpose. `code` is stable and appears in logs, problem bodies and exit messages."""
 
     code = "ledger_error"
 
