@@ -31,3 +31,6 @@ VALID_UNTIL_AHEAD_MAX = 10_000
 
 SEQUENCE_WINDOW = 1_024
 """Sequence numbers of one key that may be in flight at once."""
+
+FRAME_BYTES_MAX = 4 << 20
+"""One message between peers, its prefix excluded: bounds what a peer makes a node hold before it is understood."""
