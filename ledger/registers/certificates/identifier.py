@@ -1,0 +1,98 @@
+"""The identifier of an e-certificate, as GB/T 36904-2018 writes it.
+
+    1.2.156.3005.2 . 11100000000013338W011 . 11110000000021135M . 20230329701 . 003 . Y
+    root             type code               issuer               serial        |     check character
+                                                                                version
+
+(without the spaces). A type code is the credit code of the body that defines the type, then three digits. The check
+character is ISO/IEC 7064 MOD 37,36 over type code, issuer, serial and version, without the root and the dots.
+
+Identifiers in the wild also name issuers and types that are no credit codes. On this ledger every issuer is a member,
+known by its credit code, so that they are refused here; `ledger.check_characters.mod_37_36` still computes their check
+character.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ledger.check_characters import check_credit_code, mod_37_36
+from ledger.errors import CheckCharacterError
+from ledger.identifiers import CertificateIdentifier, CreditCode
+
+ROOT = "1.2.156.3005.2"
+"""The object identifier under which all certificate identifiers stand."""
+
+VERSION_MAX = 999
+"""The last version that fits the three digits. The first is 1."""
+
+# [0-9] and not \d, which would also take the digits of other scripts.
+_TYPE_CODE = re.compile(r"([0-9A-Z]{18})([0-9]{3})")
+_SERIAL = re.compile(r"[0-9A-Z]{1,32}")
+_IDENTIFIER = re.compile(
+    re.escape(ROOT) + r"\.([0-9A-Z]{18}[0-9]{3})\.([0-9A-Z]{18})\.([0-9A-Z]{1,32})\.([0-9]{3})\.([0-9A-Z])"
+)
+_SHAPE = f"{ROOT}.TYPE.ISSUER.SERIAL.VERSION.CHECK, of 21, 18, 1 to 32, 3 and 1 characters"
+    f"{ROOT}, then type code (21), issuer (18), serial (1 to 32), version (3) and check character, with dots between"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierParts:
+    """What an identifier says. Parts that exist are right: each is checked when the value is made.
+
+    Raises:
+        CheckCharacterError: A part has the wrong shape, or a credit code in it the wrong check character.
+    """
+
+    type_code: str
+    """21 characters: the credit code of the defining body and a number of three digits."""
+    issuer: CreditCode
+    serial: str
+    """1 to 32 characters of 0-9A-Z, chosen by the issuer."""
+    version: int
+    """1 to 999; goes up when a certificate is changed and keeps its serial."""
+
+    def __post_init__(self) -> None:
+        check_type_code(self.type_code)
+        check_credit_code(self.issuer)
+        if not _SERIAL.fullmatch(self.serial):
+            raise CheckCharacterError("certificate serial", expected="1 to 32 of 0-9A-Z", got=repr(self.serial))
+        if not 1 <= self.version <= VERSION_MAX:
+            raise CheckCharacterError("certificate version", expected=f"001 to {VERSION_MAX}", got=f"{self.version:03}")
+
+
+def check_type_code(text: str) -> None:
+    """Check the code of a certificate type: a credit code and three digits.
+
+    Raises:
+        CheckCharacterError: The shape is another, or the credit code's check characters are.
+    """
+    if not (match := _TYPE_CODE.fullmatch(text)):
+        raise CheckCharacterError("certificate type code", expected="a credit code and 3 digits", got=repr(text))
+    check_credit_code(match[1])
+
+
+def format_identifier(parts: IdentifierParts) -> CertificateIdentifier:
+    """Return the identifier of these parts, with root, dots and check character."""
+    version = f"{parts.version:03}"
+    check = mod_37_36(parts.type_code + parts.issuer + parts.serial + version)
+    return CertificateIdentifier(f"{ROOT}.{parts.type_code}.{parts.issuer}.{parts.serial}.{version}.{check}")
+
+
+def parse_identifier(text: str) -> IdentifierParts:
+    """Read an identifier; `format_identifier` of the result gives `text` again.
+
+    Raises:
+        CheckCharacterError: The shape is not the one above, the check character is another (reported before any part,
+            because it covers them all), or a part is wrong in itself.
+
+    Source: GB/T 36904-2018.
+    """
+    if not (match := _IDENTIFIER.fullmatch(text)):
+        raise CheckCharacterError("certificate identifier", expected=_SHAPE, got=repr(text))
+    type_code, issuer, serial, version, got = match.groups()
+    if (check := mod_37_36(type_code + issuer + serial + version)) != got:
+        raise CheckCharacterError("certificate identifier's check character", expected=check, got=got)
+    return IdentifierParts(type_code, CreditCode(issuer), serial, int(version))
