@@ -34,8 +34,6 @@ _IDENTIFIER = re.compile(
     re.escape(ROOT) + r"\.([0-9A-Z]{18}[0-9]{3})\.([0-9A-Z]{18})\.([0-9A-Z]{1,32})\.([0-9]{3})\.([0-9A-Z])"
 )
 _SHAPE = f"{ROOT}.TYPE.ISSUER.SERIAL.VERSION.CHECK, of 21, 18, 1 to 32, 3 and 1 characters"
-    f"{ROOT}, then type code (21), issuer (18), serial (1 to 32), version (3) and check character, with dots between"
-)
 
 
 @dataclass(frozen=True, slots=True)
