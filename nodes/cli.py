@@ -1,0 +1,103 @@
+"""The `mulu` command line: results on standard output, progress and problems on standard error.
+
+Commands are imported only when they are called, so that `mulu verify` starts without the web framework of a node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
+from nodes.exit_codes import ExitCode
+
+
+class Command(NamedTuple):
+    """Where a command lives and what it is for."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "simulate": Command("scenarios.command", "launch a multi-department simulation and check what it leaves behind"),
+    "verify": Command("nodes.commands.verify", "check a certificate's bundle offline, against a policy"),
+    "trace": Command("nodes.commands.trace", "show where a certificate comes from and what became of it"),
+    "bench": Command("nodes.commands.bench", "measure throughput on this machine"),
+    "node": Command("nodes.commands.node", "prepare, run and ask the node of a department"),
+    "doctor": Command("nodes.commands.doctor", "say whether this machine can run Mulu, and what is missing"),
+}
+
+EPILOG = """\
+the three jobs:
+  mulu simulate beijing                                    launch 53 departments
+  mulu verify CERTIFICATE.json --policy policy.txt         verify where a certificate comes from
+  mulu bench validation                                    measure block validation
+
+exit codes: 0 good, 1 failed, 2 usage, 3 verification says no, 4 cannot say, 5 not found,
+            6 refused by policy, 7 unavailable, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(called=next((word for word in arguments if not word.startswith("-")), None))
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("mulu: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`mulu ... | head`): nothing more to say, and nobody to say it to.
+        sys.stderr.close()
+        return ExitCode.GOOD
+    except LedgerError as error:
+        print(f"mulu: {error} [{error.code}]", file=sys.stderr)
+        return _exit_code_of(error)
+
+
+def program_version() -> str:
+    """Return the installed version, or a mark that this is a source tree."""
+    try:
+        return version("mulu")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _parser(called: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mulu",
+        description="A ledger on which a city's departments publish who is responsible for which data, "
+        "share it, and issue certificates that anybody can verify.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mulu {program_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        if name == called:
+            importlib.import_module(command.module).add_parser(commands)
+        else:
+            commands.add_parser(name, help=command.summary)
+    return parser
+
+
+def _exit_code_of(error: LedgerError) -> ExitCode:
+    match error:
+        case NotFoundError():
+            return ExitCode.NOT_FOUND
+        case NotYetError():
+            return ExitCode.UNAVAILABLE
+        case InvalidInputError():
+            return ExitCode.REFUSED_BY_POLICY
+    return ExitCode.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
