@@ -320,11 +320,11 @@ class LogTree:
         return siblings
 
     def _root_of_range(self, start: int, end: int) -> Digest:
-        """Return the root over leaves `start` to `end - 1`; `start` is a multiple of a power of two >= `end - start`."""
+        """Return the root over leaves `start` to `end - 1`, where a power of two >= `end - start` divides `start`."""
         nodes = []
         for level in range((end - start).bit_length() - 1, -1, -1):
             if end - start >> level & 1:
-                # Everything below this bit lies to the right of the subtree.
+                # The lower bits of the length lie to the right of this subtree, and the shift drops them.
                 nodes.append(self._levels[level][(end >> level) - 1])
         return _fold_right(nodes)
 
@@ -336,9 +336,7 @@ class LogTree:
 def _parents(level: list[Digest]) -> list[Digest]:
     """Return the hashes above the complete pairs of `level`; an odd last node is left out."""
     sha256 = hashlib.sha256
-    return [
-        Digest(sha256(_NODE + left + right).digest()) for left, right in zip(level[::2], level[1::2], strict=False)
-    ]
+    return [Digest(sha256(_NODE + left + right).digest()) for left, right in zip(level[::2], level[1::2], strict=False)]
 
 
 def _fold_right(nodes: Sequence[Digest]) -> Digest:
