@@ -34,3 +34,7 @@ SEQUENCE_WINDOW = 1_024
 
 FRAME_BYTES_MAX = 4 << 20
 """One message between peers, its prefix excluded: bounds what a peer makes a node hold before it is understood."""
+
+JOURNAL_FRAME_BYTES_MAX = 8 << 20
+"""One frame on disk, its wrapping included: twice the largest block, since the results and block record of a full block
+also go into one frame. Bounds what a damaged length can make a reader take for a frame."""
