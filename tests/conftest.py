@@ -1,0 +1,50 @@
+"""What every test can rely on: property tests with a fixed seed, and a word about tools that are not installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.optional_tools import TOOLS
+
+# No deadline: on a busy machine it is the machine that is slow, not the code. `ci` finds the same examples on every
+# run; `explore` looks for new ones: HYPOTHESIS_PROFILE=explore make test.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+REQUIRE_ALL = os.environ.get("MULU_REQUIRE_ALL") == "1"
+
+
+def pytest_report_header() -> str:
+    """Say before the first test which optional tools this run has."""
+    found = [name for name, tool in TOOLS.items() if tool.find()]
+    missing = [name for name in TOOLS if name not in found]
+    return f"optional tools: {', '.join(found) or 'none'}; not installed: {', '.join(missing) or 'none'}"
+
+
+@pytest.fixture
+def optional_tool() -> Callable[[str], Path]:
+    """Return a function from a name in `tests.optional_tools.TOOLS` to the path of that program.
+
+    Where the program is missing the test is skipped and names it; with MULU_REQUIRE_ALL=1 it fails instead, so that a
+    run which must leave nothing out cannot pass by skipping.
+    """
+    return find_or_skip
+
+
+def find_or_skip(name: str, *, require_all: bool = REQUIRE_ALL) -> Path:
+    """Return where the optional tool `name` is; skip or fail the running test where it is not."""
+    path = TOOLS[name].find()
+    if path is None:
+        reason = f"needs {name}, which is not installed (Debian package: {TOOLS[name].debian})"
+        if require_all:
+            pytest.fail(f"{reason}, and MULU_REQUIRE_ALL=1 asks for it", pytrace=False)
+        pytest.skip(reason)
+    return path
