@@ -1,0 +1,50 @@
+# Every target sets up what it needs first; `make help` lists them.
+# Needs Python >= 3.11, make and a package registry. A Rust toolchain is welcome and not required.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+# More arguments for the command behind a target: make simulate ARGS="--departments 4 --json"
+ARGS  ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help simulate test bench lint format coverage compose-check clean
+
+help: ## Say what can be made (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  ARGS="..." is passed on: make simulate ARGS="--departments 4", make test ARGS="tests/ledger -k tree"'
+
+# The stamp is the last thing set-up writes, so a set-up that was interrupted starts again.
+$(READY): pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh $(VENV)
+
+simulate: $(READY) ## Run the Beijing scenario: 53 departments as 53 processes, and a verdict
+	@$(BIN)/mulu simulate beijing $(ARGS)
+
+test: $(READY) ## Run the tests: random order, warnings are errors, no network but loopback
+	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+
+bench: $(READY) ## Measure validation on this machine
+	@$(BIN)/mulu bench validation $(ARGS)
+
+lint: $(READY) ## Check format, lint, types, Dockerfile and compose file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@sh scripts/lint_dockerfile.sh $(BIN)/hadolint Dockerfile
+
+format: $(READY) ## Put the code into the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+coverage: $(READY) ## Run the tests and list the lines that none of them reaches
+	@$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+compose-check: $(READY) ## Build and start four departments in containers, use them, restart one (needs a container engine)
+	@$(BIN)/python scripts/compose_check.py $(ARGS)
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	find ledger nodes scenarios tests benchmarks scripts -name __pycache__ -prune -exec rm -rf {} +
