@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -53,6 +54,17 @@ class TlsIdentity:
     """ECDSA P-256, PKCS#8, not encrypted: it lives in memory only."""
     spki_hash: Digest
     """What the ledger registers: SHA-256 of the DER SubjectPublicKeyInfo."""
+
+    @classmethod
+    def of(cls, key: ec.EllipticCurvePrivateKey, certificate_pem: bytes) -> Self:
+        """Put a key and the certificate made for it together again.
+
+        Raises:
+            ValueError: The bytes are not a PEM certificate, or it is about another key.
+        """
+        if certificate_spki_hash(certificate_pem) != (spki_hash := _spki_hash(key.public_key())):
+            raise ValueError(f"the certificate is not about the key {spki_hash.hex()}")
+        return cls(certificate_pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), spki_hash)
 
 
 def make_identity(
@@ -95,11 +107,7 @@ def make_identity(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     )
-    return TlsIdentity(
-        certificate.public_bytes(Encoding.PEM),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        spki_hash,
-    )
+    return TlsIdentity.of(key, certificate.public_bytes(Encoding.PEM))
 
 
 def server_context(identity: TlsIdentity, peer_certificates_pem: Iterable[bytes]) -> ssl.SSLContext:
