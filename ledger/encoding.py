@@ -21,7 +21,7 @@ T = TypeVar("T", bound="Canonical")
 Digest32 = Annotated[Digest, msgspec.Meta(min_length=32, max_length=32)]
 Key32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signature64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-UInt63 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+UInt63 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 """Fits a signed 64-bit column, so that every store and every language can hold it."""
 
 ShortText = Annotated[str, msgspec.Meta(max_length=200)]
