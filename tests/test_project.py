@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+import zipfile
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +56,10 @@ def test_tools_that_tests_ask_for_are_known(tmp_path: Path) -> None:
     assert optional_tools.asked_for(PROJECT / "tests") <= set(optional_tools.TOOLS)
 
 
+@pytest.mark.filterwarnings("ignore:A test tried to use:UserWarning")
 def test_no_test_reaches_beyond_this_machine() -> None:
     """The guard stops a connection to an address that is documentation only, before a packet leaves."""
-    with (
-        pytest.warns(UserWarning, match="connect"),
-        socket.socket() as outside,
-        pytest.raises(SocketConnectBlockedError),
-    ):
+    with socket.socket() as outside, pytest.raises(SocketConnectBlockedError):
         outside.connect(("192.0.2.1", 443))
 
 
@@ -69,6 +70,37 @@ def test_loopback_is_open() -> None:
         with accepted:
             client.sendall(b"here")
             assert accepted.recv(4) == b"here"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The distribution as `pip install .` would build it, from the files that are here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_carries_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
+    """Data files are not forgotten: the builder leaves out what .gitignore matches, and says nothing about it."""
+    left_out = {PROJECT / "ledger" / "decisions", PROJECT / "ledger" / "native"}
+    here = {
+        str(path.relative_to(PROJECT))
+        for package in ("ledger", "nodes", "scenarios")
+        for path in (PROJECT / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and not left_out.intersection(path.parents)
+    }
+    packed = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
+    assert packed == here
+
+
+def test_the_core_can_be_installed_alone(wheel: zipfile.ZipFile) -> None:
+    """Who only checks a certificate gets no web framework, and the command by its name."""
+    folder = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
+    metadata = message_from_bytes(wheel.read(f"{folder}/METADATA"))
+    unconditional = {line.split(">")[0] for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
+    assert unconditional == {"cryptography", "google-crc32c", "msgpack", "msgspec", "rfc8785"}
+    assert "mulu = nodes.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
 
 
 @pytest.fixture
