@@ -1,7 +1,7 @@
 """The check characters of the identifiers in this ledger: one function a standard, none of which looks anything up.
 
-Each standard weighs the characters of a text so that one wrong character, and nearly every swap of two neighbours,
-changes the character at the end. A right check character proves only that a text was typed correctly, never that the
+Each standard weighs the characters of a text so that a wrong one, or a swap of two neighbours, changes the character at
+the end: always or nearly always, because organisation codes have 36 characters for the 11 values of their check. A right check character proves only that a text was typed correctly, never that the
 organisation, person or certificate exists.
 
 All functions are on the path of execution. They work on ASCII bytes with tables made once at import, and a table's
@@ -21,7 +21,7 @@ DIGITS_AND_CAPITALS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """The alphabet of ISO/IEC 7064 MOD 37,36 and of organisation codes; a character's value is its position."""
 
 CREDIT_CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-"""31 characters, without I, O, S, V and Z, which are easily misread. Source: GB 32100-2015, table 1."""
+"""31 characters, without I, O, S, V and Z, which are easily misread. Source: GB 32100-2015."""
 
 _OUTSIDE = 0xFF
 """Value of a byte that is in no alphabet."""
@@ -143,7 +143,7 @@ def credit_code_check_character(first17: str) -> str:
     Raises:
         CheckCharacterError: There are not 17 characters, or one is outside the alphabet.
 
-    Source: GB 32100-2015, section 5 and annex A: weights 3^(i-1) mod 31.
+    Source: GB 32100-2015; the weight of position i is 3^(i-1) mod 31.
     """
     _require_length("credit code without check character", first17, 17)
     return _credit_check(_values("credit code", first17, _CREDIT_VALUES))
