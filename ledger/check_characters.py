@@ -1,8 +1,9 @@
 """The check characters of the identifiers in this ledger: one function a standard, none of which looks anything up.
 
 Each standard weighs the characters of a text so that a wrong one, or a swap of two neighbours, changes the character at
-the end: always or nearly always, because organisation codes have 36 characters for the 11 values of their check. A right check character proves only that a text was typed correctly, never that the
-organisation, person or certificate exists.
+the end: always or nearly always, because organisation codes have 36 characters for the 11 values of their check. A
+right check character proves only that a text was typed correctly, never that the organisation, person or certificate
+exists.
 
 All functions are on the path of execution. They work on ASCII bytes with tables made once at import, and a table's
 entry for a byte outside the alphabet is what reports that byte, so that no character is looked at twice.
