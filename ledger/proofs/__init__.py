@@ -1,0 +1,1 @@
+"""Proofs: what leaves the network, and what anybody can check of it offline against a policy."""

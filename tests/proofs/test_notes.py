@@ -1,0 +1,110 @@
+"""A checkpoint note: what C2SP prints is read, and what is read is printed the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.blocks.checkpoint import checkpoint_text, cosigned_bytes, key_hash
+from ledger.crypto.hashing import sha256
+from ledger.crypto.signatures import verify_strict
+from ledger.errors import DecodeError, OversizeError
+from ledger.members.validators import ValidatorSet
+from ledger.proofs.notes import NOTE_BYTES_MAX, note_of, parse_note
+from tests.proofs.small_network import CREATED_MS, cosign, found, key
+
+GOLDEN = Path(__file__).parent / "golden"
+GENESIS = found()
+VALIDATORS = ValidatorSet.of_genesis(GENESIS)
+ROOT = sha256(b"a log")
+LOG = key(GENESIS.name, "BM", "log")
+NOTE = note_of(
+    VALIDATORS,
+    cosign(GENESIS, 1042, ROOT, height=7, time_ms=CREATED_MS),
+    log_public=LOG.public,
+    log_signature=LOG.sign(checkpoint_text(GENESIS.origin, 1042, ROOT).encode()),
+    cosignatures_max=3,
+)
+
+
+def test_the_note_of_the_test_network_has_these_bytes() -> None:
+    """A change of the form would end what other tools read of us."""
+    assert (GOLDEN / "note.txt").read_text(encoding="utf-8") == NOTE
+
+
+def test_the_cosignature_example_of_c2sp_is_read_and_printed_again() -> None:
+    """The example of tlog-cosignature: a log's line of 64 bytes and a witness's of 72 that begins with its time."""
+    text = (GOLDEN / "c2sp_cosignature_example.txt").read_text(encoding="utf-8")
+    note = parse_note(text)
+    assert (note.origin, note.size) == ("example.com/behind-the-sofa", 20852163)
+    assert [(line.name, len(line.signature)) for line in note.lines] == [
+        ("example.com/behind-the-sofa", 64),
+        ("witness.example.com/w1", 72),
+    ]
+    assert int.from_bytes(note.lines[1].signature[:8], "big") == 1679315147
+    assert note.text() == text
+
+
+def test_the_lines_of_a_note_verify_as_c2sp_says() -> None:
+    """The log signs the text, a cosigner signs the time and the text; each line names its key by a short hash."""
+    note = parse_note(NOTE)
+    log, *cosignatures = note.lines
+    assert log.name == note.origin
+    assert log.key_hash == key_hash(note.origin, 0x01, LOG.public)
+    verify_strict(LOG.public, note.body.encode(), log.signature)
+    assert len(cosignatures) == 3
+    for index, line in enumerate(cosignatures):
+        public = VALIDATORS.validators[index].cosigner
+        assert line.name == VALIDATORS.cosigner_name(index)
+        assert line.key_hash == key_hash(line.name, 0x04, public)
+        time_s = int.from_bytes(line.signature[:8], "big")
+        verify_strict(public, cosigned_bytes(note.body, time_s), line.signature[8:])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\n1042\n", "\n01042\n", "log size"),
+        ("\n1042\n", "\n-1\n", "log size"),
+        ("\n1042\n", "\n1042\nan extension\n", "3 lines"),
+        ("\n1042\n", "\n", "3 lines"),
+        ("=\n\n", "\n\n", "base64"),
+        ("\n\n", "\n", "empty line"),
+        ("— ", "- ", "signature line"),
+        ("— ", "—  ", "signature line"),
+        ("\n1042\n", "\r\n1042\n", "control character"),
+        (GENESIS.origin, "", "origin"),
+    ],
+)
+def test_another_form_is_refused(old: str, new: str, message: str) -> None:
+    """Extension lines, leading zeros, loose base64 and other line ends are no part of this ledger's notes."""
+    changed = NOTE.replace(old, new, 1)
+    assert changed != NOTE
+    with pytest.raises(DecodeError, match=message):
+        parse_note(changed)
+
+
+def test_a_note_without_its_last_line_end_is_refused() -> None:
+    """A torn file is not a shorter note."""
+    with pytest.raises(DecodeError):
+        parse_note(NOTE[:-1])
+
+
+def test_an_oversize_note_is_not_parsed() -> None:
+    """The size is looked at first."""
+    with pytest.raises(OversizeError):
+        parse_note("—" * (NOTE_BYTES_MAX + 1))
+
+
+@given(st.integers(min_value=0, max_value=len(NOTE) - 1), st.characters(codec="utf-8"))
+def test_a_changed_character_is_refused_or_printed_again(position: int, character: str) -> None:
+    """No two texts are one note."""
+    changed = NOTE[:position] + character + NOTE[position + 1 :]
+    try:
+        note = parse_note(changed)
+    except DecodeError:
+        return
+    assert note.text() == changed
