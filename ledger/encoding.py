@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -28,6 +28,7 @@ ShortText = Annotated[str, msgspec.Meta(max_length=200)]
 """A name or a title, at most 200 characters."""
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Canonical(
     msgspec.Struct,
     array_like=True,
