@@ -1,0 +1,21 @@
+"""The registers: what departments can state, under which rules, and why a statement is refused.
+
+A register is one folder with `records.py` (what can be stated), `values.py` (what the state holds), `rules.py` (what a
+record changes, or why it is refused), `refusals.py` (its codes) and `queries.py` (what can be asked of the state). One
+line below joins it to the ledger. Its package docstring states the invariants that its tests hold.
+"""
+
+from __future__ import annotations
+
+from ledger.registers import members
+from ledger.registers.register import Register, Rulebook
+
+REGISTERS: tuple[Register, ...] = (
+    members.REGISTER,  # codes 32 to 63
+)
+
+RULEBOOK = Rulebook(REGISTERS)
+"""The rules of this ledger."""
+
+decode_record = RULEBOOK.decode_record
+code_of = RULEBOOK.code_of

@@ -1,0 +1,88 @@
+"""What registers read of each other.
+
+Registers do not import each other. A value that a second register reads is declared here with its key, and so is the
+refusal that follows from what it says; only the register it belongs to writes it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ledger.blocks.refusals import RefusalCode, Refused
+from ledger.encoding import Canonical, ShortText, UInt63
+from ledger.members.departments import CreditCodeText
+from ledger.registers.context import Context
+
+ResponsibilityId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[0-9A-Z]+(-[0-9A-Z]+)*$")]
+"""Chosen by the department, for example `AY-01`; one over the whole network."""
+
+
+class ReferenceRefusal(RefusalCode):
+    """Codes 18 to 31: a record refers to something that another register does not have, or not so."""
+
+    UNKNOWN_RESPONSIBILITY = (
+        18,
+        "the record names a responsibility that was never published",
+        "publish the responsibility and have it approved, or name another",
+    )
+    RESPONSIBILITY_NOT_APPROVED = (
+        19,
+        "no revision of the responsibility was approved by the registrar, or it was withdrawn",
+        "ask the registrar for approval, or name another responsibility",
+    )
+    NOT_OWN_RESPONSIBILITY = (
+        20,
+        "the responsibility belongs to another department",
+        "name a responsibility of the signing department",
+    )
+
+
+class Responsibility(Canonical, tag="directories/responsibility", kw_only=True):
+    """One statutory function of a department, as last published. Belongs to the register `directories`."""
+
+    id: ResponsibilityId
+    department: CreditCodeText
+    """Credit code of the one department that owns it."""
+    office: ShortText
+    """The office within the department, or empty."""
+    name_zh: ShortText
+    name_en: ShortText
+    legal_basis: Annotated[str, Meta(max_length=2_000)]
+    revision: UInt63
+    """Counts its publications, from 1."""
+    approved_revision: UInt63
+    """Newest revision that the registrar approved; 0 if none. It goes on counting while a newer one waits."""
+    published_height: UInt63
+    """Of the newest revision."""
+    approved_height: UInt63
+    """Of the newest approval; 0 if none."""
+    withdrawn_height: UInt63
+    """0 unless it was withdrawn."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether other things may rest on it: approved in some revision and not withdrawn."""
+        return self.approved_revision > 0 and not self.withdrawn_height
+
+
+def responsibility_key(name: str) -> bytes:
+    """Return the state key of a responsibility."""
+    return b"directories/responsibility/" + name.encode()
+
+
+def require_own_responsibility(name: str, context: Context) -> Responsibility:
+    """Return the responsibility with the id `name`, which counts and belongs to the signing department.
+
+    Raises:
+        Refused: UNKNOWN_RESPONSIBILITY, NOT_OWN_RESPONSIBILITY, RESPONSIBILITY_NOT_APPROVED, in this order.
+    """
+    responsibility = context.get(responsibility_key(name), Responsibility)
+    if responsibility is None:
+        raise Refused(ReferenceRefusal.UNKNOWN_RESPONSIBILITY)
+    if responsibility.department != context.department:
+        raise Refused(ReferenceRefusal.NOT_OWN_RESPONSIBILITY)
+    if not responsibility.counts:
+        raise Refused(ReferenceRefusal.RESPONSIBILITY_NOT_APPROVED)
+    return responsibility

@@ -1,0 +1,36 @@
+"""What the transition takes: envelopes and blocks that were decoded and compared with their own hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ledger.blocks.block import BlockHeader
+from ledger.blocks.envelope import Envelope
+from ledger.blocks.record import Record
+from ledger.identifiers import BlockId, Digest, EnvelopeId
+
+VerifyBatch = Callable[[Sequence[tuple[bytes, bytes, bytes]]], list[bool]]
+"""Says for each `(public, message, signature)`, in order, whether it verifies under ZIP-215."""
+
+
+class PreparedEnvelope(NamedTuple):
+    """An envelope whose header commits to its records. Its signature was not checked."""
+
+    raw: bytes
+    """The full bytes, as in a block's payload."""
+    envelope: Envelope
+    id: EnvelopeId
+    """Also the message that was signed."""
+    leaf: Digest
+    """Leaf in the payload tree of a block, over `raw`."""
+    records: tuple[Record | None, ...]
+    """None for a record that is not the canonical form of any known kind: it will be refused, not the envelope."""
+
+
+class PreparedBlock(NamedTuple):
+    """A block whose header commits to its envelopes. Nothing about consensus was checked."""
+
+    id: BlockId
+    header: BlockHeader
+    envelopes: tuple[PreparedEnvelope, ...]
