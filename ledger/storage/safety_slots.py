@@ -37,9 +37,6 @@ _PAYLOAD_START = _HEAD.size + _CHECKSUM.size
 
 SLOT_PAYLOAD_BYTES_MAX = SLOT_BYTES - _PAYLOAD_START
 
-FIRST_SEQUENCE = 2
-"""Sequence of the first record; 0 and 1 are the blanks of a new file."""
-
 
 @dataclass(frozen=True, slots=True)
 class SlotsRead:
@@ -71,22 +68,20 @@ def encode_slot(sequence: int, payload: bytes, *, synced_offset: int) -> bytes:
     """Return the 4,096 bytes of one slot.
 
     Args:
-        sequence: One more than the record's before.
+        sequence: One more than the newest that was read or written; 2 in a new file.
         payload: The safety record in its own byte form, 1 to `SLOT_PAYLOAD_BYTES_MAX` bytes.
         synced_offset: Up to where the journal is synced, in bytes.
 
     Raises:
-        ValueError: The payload is empty or too long, or the sequence is a blank's.
+        ValueError: The payload is empty, which would read as no record, or too long.
     """
-    if sequence < FIRST_SEQUENCE:
-        raise ValueError(f"records are numbered from {FIRST_SEQUENCE}, not {sequence}")
     if not 1 <= len(payload) <= SLOT_PAYLOAD_BYTES_MAX:
         raise ValueError(f"a slot holds 1 to {SLOT_PAYLOAD_BYTES_MAX} bytes, not {len(payload)}")
     return _encode(_Slot(sequence, synced_offset, payload))
 
 
 def blank_slots() -> bytes:
-    """Return the 8,192 bytes of a new file: two slots, readable, without a record."""
+    """Return the 8,192 bytes of a new file: two slots, numbered 0 and 1, readable, without a record."""
     return _encode(_Slot(0, 0, b"")) + _encode(_Slot(1, 0, b""))
 
 
@@ -117,6 +112,5 @@ def _decode(data: bytes, position: int) -> _Slot | None:
     _, _, sequence, synced_offset, length = _HEAD.unpack_from(encoded)
     slot = _Slot(sequence, synced_offset, encoded[_PAYLOAD_START : _PAYLOAD_START + length])
     belongs_here = slot_offset(sequence) == position * SLOT_BYTES
-    blank_iff_first = (sequence < FIRST_SEQUENCE) == (length == 0)
     # Encoding again compares magic, version, length, checksum and the zeros behind the payload, all at once.
-    return slot if belongs_here and blank_iff_first and _encode(slot) == encoded else None
+    return slot if belongs_here and _encode(slot) == encoded else None
