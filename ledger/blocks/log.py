@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ledger.blocks.envelope import Envelope, EnvelopeHeader
 from ledger.encoding import Canonical, Digest32, Signature64, UInt63
-from ledger.limits import DEADLINES_PER_BLOCK_MAX, RECORDS_PER_ENVELOPE_MAX
+from ledger.limits import DEADLINES_PER_BLOCK_MAX, JOURNAL_FRAME_BYTES_MAX, RECORDS_PER_ENVELOPE_MAX
 
 
 class EnvelopeEntry(Canonical, tag="log-envelope", kw_only=True):
@@ -47,6 +47,16 @@ class BlockRecord(Canonical, tag="log-block", kw_only=True):
     """Who signs checkpoints over this block."""
     deadlines: Annotated[tuple[bytes, ...], Meta(max_length=DEADLINES_PER_BLOCK_MAX)]
     """Keys of the deadlines that passed and were acted upon at the start of this block, in order."""
+
+
+class ExecutedBlock(Canonical, tag="executed", kw_only=True):
+    """What a member keeps in its journal of a block it has executed: evidence, which executing again gives again."""
+
+    size_max: ClassVar[int] = JOURNAL_FRAME_BYTES_MAX
+
+    results: tuple[bytes, ...]
+    """The codes of each envelope's records, in the order of the payload."""
+    record: BlockRecord
 
 
 LogEntry = EnvelopeEntry | BlockRecord

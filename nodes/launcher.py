@@ -1,0 +1,297 @@
+"""Starting a whole network on one machine: check first, then fork one process a department from a prepared parent.
+
+A node's imports take longer than its start. So one fork server imports them once, and 53 nodes start from its memory in
+the time that two or three would take alone. Listening sockets are bound before anything starts and inherited, so no
+port is raced for, and a node that was killed comes back under the same address.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from ledger.blocks.genesis import CalendarDay, Parameters
+from ledger.errors import LedgerError
+from ledger.identifiers import CreditCode
+from ledger.members.founding import MemberProfile
+from nodes.network import NodeAddress, PreparedNetwork, prepare_network
+from nodes.process import LOG_FILE, NodeOptions, bind, run_node
+
+HOST = "127.0.0.1"
+
+SEGMENT_BYTES = 4 << 20
+"""Journal segments of a simulation: 53 nodes share one disk, and a run writes a few megabytes each."""
+BALLAST_BYTES = 1 << 20
+
+NODE_MEMORY_BYTES = 90 << 20
+"""What one node takes beyond the shared imports, measured at 53 nodes, with a margin."""
+
+STOP_S = 15.0
+"""What a node gets to close its journal before it is killed."""
+
+
+class PreconditionError(LedgerError):
+    """This machine cannot run the network as asked; each line of the message names one thing that is missing."""
+
+    code = "precondition"
+
+
+class NodeFailedError(LedgerError):
+    """A node ended by itself; the message holds the end of its log."""
+
+    code = "node_failed"
+
+
+def check_preconditions(root: Path, nodes: int) -> None:
+    """Check, before anything is made, that this machine can run `nodes` nodes with their data under `root`.
+
+    Raises:
+        PreconditionError: Naming everything that is missing, not only the first thing.
+    """
+    missing = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = 2 * nodes + 128
+    if soft < files:
+        if hard != resource.RLIM_INFINITY and hard < files:
+            missing.append(f"open files: {files} a process are needed, the hard limit is {hard}: raise it (ulimit -n)")
+        else:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    place = next(path for path in (root, *root.resolve().parents) if path.exists())
+    disk = nodes * (2 * SEGMENT_BYTES + BALLAST_BYTES + (8 << 20))
+    if (free := shutil.disk_usage(place).free) < disk:
+        missing.append(f"disk: {disk >> 20} MiB are needed under {place}, {free >> 20} MiB are free: give another --keep")
+    if not os.access(place, os.W_OK):
+        missing.append(f"disk: {place} cannot be written to: give another --keep")
+    if (memory := _memory_available()) is not None and memory < nodes * NODE_MEMORY_BYTES:
+        missing.append(
+            f"memory: {nodes * NODE_MEMORY_BYTES >> 20} MiB are needed, {memory >> 20} MiB are available: "
+            "take fewer --departments, or --virtual"
+        )
+    if missing:
+        raise PreconditionError("this machine cannot run the network:\n  " + "\n  ".join(missing))
+
+
+@dataclass(slots=True)
+class _Node:
+    directory: Path
+    peer_listener: socket.socket
+    gateway_listener: socket.socket
+    process: ForkServerProcess | None = None
+    expected_to_run: bool = False
+
+
+class Launcher:
+    """The nodes of one network on this machine. Use it in a `with`: no process outlives it."""
+
+    def __init__(
+        self, root: Path, prepared: PreparedNetwork, nodes: Mapping[str, _Node], options: NodeOptions
+    ) -> None:
+        """Use `prepare`."""
+        self.root = root
+        self.network = prepared.network
+        self.envelope_signers = prepared.envelope_signers
+        """Who signs the envelopes of each member, by short code: a simulation plays all departments' applications."""
+        self._nodes = dict(nodes)
+        self._options = options
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["nodes.preload"])
+
+    @classmethod
+    def prepare(
+        cls,
+        root: Path,
+        *,
+        name: str,
+        members: Sequence[MemberProfile],
+        validators: Sequence[CreditCode],
+        parameters: Parameters,
+        calendar: Iterable[CalendarDay],
+        seed: bytes | None = None,
+        now: datetime | None = None,
+        log_level: str = "WARNING",
+    ) -> Launcher:
+        """Check the machine, bind all ports, and make keys and files of a new network under `root`.
+
+        Args:
+            validators: Which of the members get a node; the others get keys.
+
+        Raises:
+            PreconditionError: Something is missing; nothing was made.
+        """
+        check_preconditions(root, len(validators))
+        by_credit_code = {member.credit_code: member for member in members}
+        listeners = {
+            code: (bind(HOST, 0, "peers"), bind(HOST, 0, "the gateway")) for code in validators
+        }
+        prepared = prepare_network(
+            root,
+            name=name,
+            members=members,
+            addresses={
+                code: NodeAddress(host=HOST, peer_port=peer.getsockname()[1], gateway_port=gateway.getsockname()[1])
+                for code, (peer, gateway) in listeners.items()
+            },
+            parameters=parameters,
+            calendar=calendar,
+            now=now or datetime.now(UTC),
+            seed=seed,
+        )
+        nodes = {
+            by_credit_code[code].code: _Node(root / by_credit_code[code].code, peer, gateway)
+            for code, (peer, gateway) in listeners.items()
+        }
+        options = NodeOptions(
+            segment_bytes=SEGMENT_BYTES, ballast_bytes=BALLAST_BYTES, log_to_file=True, log_level=log_level
+        )
+        return cls(root, prepared, nodes, options)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Short codes of the departments with a node."""
+        return tuple(self._nodes)
+
+    def directory(self, code: str) -> Path:
+        """Return the directory of a member, with or without a node."""
+        return self.root / code
+
+    def gateway_url(self, code: str) -> str:
+        """Return the base address of a node's gateway."""
+        return self.network.node_of(code).address.gateway_url
+
+    def start(self, code: str) -> None:
+        """Start the node of a department, for the first time or again."""
+        node = self._nodes[code]
+        node.process = self._context.Process(
+            target=_child,
+            name=f"mulu-{code}",
+            args=(node.directory, node.peer_listener, node.gateway_listener, self._options),
+        )
+        node.process.start()
+        node.expected_to_run = True
+
+    def start_all(self) -> None:
+        """Start every node."""
+        for code in self._nodes:
+            self.start(code)
+
+    def kill(self, code: str) -> None:
+        """Take a node's power: SIGKILL, no warning, nothing flushed."""
+        node = self._nodes[code]
+        assert node.process is not None
+        node.expected_to_run = False
+        node.process.kill()
+        node.process.join()
+
+    def pid(self, code: str) -> int:
+        """Return the process id of a running node."""
+        process = self._nodes[code].process
+        assert process is not None and process.pid is not None
+        return process.pid
+
+    def check_running(self) -> None:
+        """Check that every node that should run does.
+
+        Raises:
+            NodeFailedError: One has ended by itself.
+        """
+        for code, node in self._nodes.items():
+            if node.expected_to_run and node.process is not None and node.process.exitcode is not None:
+                raise NodeFailedError(
+                    f"the node of {code} ended with code {node.process.exitcode}; the end of its log:\n"
+                    + self.log_tail(code)
+                )
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Wait until every started node answers `/readyz`: connected to a quorum and able to sign.
+
+        Raises:
+            NodeFailedError: A node ended, or was not ready in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        waiting = [code for code, node in self._nodes.items() if node.expected_to_run]
+        while waiting:
+            self.check_running()
+            waiting = [code for code in waiting if not _answers(self.gateway_url(code) + "/readyz")]
+            if waiting and time.monotonic() > deadline:
+                raise NodeFailedError(f"not ready after {timeout_s:g} s: {', '.join(waiting)}")
+            if waiting:
+                time.sleep(0.1)
+
+    def log_tail(self, code: str, lines: int = 10) -> str:
+        """Return the last lines of a node's log."""
+        path = self._nodes[code].directory / LOG_FILE
+        if not path.exists():
+            return "(no log)"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """Stop all nodes: SIGTERM, then SIGKILL for those that do not end in time."""
+        running = [node for node in self._nodes.values() if node.process is not None and node.process.is_alive()]
+        for node in running:
+            node.expected_to_run = False
+            assert node.process is not None
+            node.process.terminate()
+        deadline = time.monotonic() + STOP_S
+        for node in running:
+            assert node.process is not None
+            node.process.join(max(0.0, deadline - time.monotonic()))
+            if node.process.is_alive():
+                node.process.kill()
+                node.process.join()
+
+    def close(self) -> None:
+        """Stop all nodes and give the ports back."""
+        self.stop()
+        for node in self._nodes.values():
+            node.peer_listener.close()
+            node.gateway_listener.close()
+
+    def __enter__(self) -> Launcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _child(
+    directory: Path, peer_listener: socket.socket, gateway_listener: socket.socket, options: NodeOptions
+) -> None:
+    # Ctrl-C in a terminal reaches the whole group; the launcher tells its nodes when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(
+        run_node(directory, peer_listener=peer_listener, gateway_listener=gateway_listener, options=options)
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def _memory_available() -> int | None:
+    """Return the available memory in bytes, or None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+

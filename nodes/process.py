@@ -1,0 +1,190 @@
+"""The process of one department's node, from its directory to its end.
+
+Start-up follows P21: lock the directory, compare the chain id, read the safety slots, scan the journal, replay it, and
+only then talk to anybody. The process ends with code 0 on SIGTERM or SIGINT, and with code 1 and a reason on anything
+that must not be lived with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from ledger.crypto.signatures import verify_batch
+from ledger.errors import LedgerError
+from ledger.replica import Replica
+from nodes.data_directory import DataDirectory
+from nodes.gateway.app import create_app
+from nodes.gateway.node_view import RunningNode
+from nodes.index import QueryIndex
+from nodes.journal import BALLAST_BYTES, SEGMENT_BYTES, Journal
+from nodes.keystore import Keystore
+from nodes.network import KEYS_DIRECTORY, NodeEntry, load_network, node_signers
+from nodes.observe import configure_logging
+from nodes.runner import Runner
+from nodes.safety_file import SafetyFile
+
+logger = logging.getLogger(__name__)
+
+INDEX_FILE = "index.db"
+LOG_FILE = "node.log"
+
+GATEWAY_GRACE_S = 3
+"""What requests under way get to finish when the node stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """What an operator may choose about one node; everything else follows from its directory."""
+
+    segment_bytes: int = SEGMENT_BYTES
+    ballast_bytes: int = BALLAST_BYTES
+    loopback_only: bool = True
+    log_to_file: bool = False
+    """Write the log to `node.log` in the node's directory rather than to standard error."""
+    log_level: str = "WARNING"
+
+
+def bind(host: str, port: int, purpose: str) -> socket.socket:
+    """Return a socket that listens on `host:port`; port 0 takes a free one.
+
+    Raises:
+        PortInUseError: Somebody else listens there.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        raise PortInUseError(f"cannot listen for {purpose} on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+class PortInUseError(LedgerError):
+    """A port this node needs is taken, or may not be used; free it or choose another in `network.json`."""
+
+    code = "port_in_use"
+
+
+def run_node(
+    directory: Path,
+    *,
+    peer_listener: socket.socket | None = None,
+    gateway_listener: socket.socket | None = None,
+    options: NodeOptions | None = None,
+) -> int:
+    """Run the node in `directory` until it is told to stop; return the exit code.
+
+    Args:
+        peer_listener, gateway_listener: Sockets that listen already; None binds what `network.json` says.
+    """
+    options = options or NodeOptions()
+    if options.log_to_file:
+        descriptor = os.open(directory / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.dup2(descriptor, sys.stderr.fileno())
+        os.close(descriptor)
+    configure_logging(options.log_level)
+    try:
+        asyncio.run(_run(directory, peer_listener, gateway_listener, options))
+    except LedgerError as error:
+        print(f"mulu: node {directory.name}: {error} [{error.code}]", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(
+    directory: Path,
+    peer_listener: socket.socket | None,
+    gateway_listener: socket.socket | None,
+    options: NodeOptions,
+) -> None:
+    network = load_network(directory)
+    entry = next((node for node in network.nodes.values() if node.code == directory.name), None)
+    async with contextlib.AsyncExitStack() as stack:
+        data = stack.enter_context(DataDirectory.open(directory, network.genesis.chain))
+        keys = stack.enter_context(Keystore.open(directory / KEYS_DIRECTORY))
+        entry = entry or _node_with_key(network.nodes.values(), keys)
+        host = entry.address.host
+        peer_listener = peer_listener or bind(host, entry.address.peer_port, "peers")
+        gateway_listener = gateway_listener or bind(host, entry.address.gateway_port, "the gateway")
+
+        safety = SafetyFile.open(data.folder)
+        journal = Journal.open(
+            data.journal_folder,
+            chain_id=network.genesis.chain,
+            synced_offset=safety.found.synced_offset,
+            segment_bytes=options.segment_bytes,
+            ballast_bytes=options.ballast_bytes,
+        )
+        replica = Replica(
+            genesis=network.genesis, me=entry.credit_code, signers=node_signers(keys), verify=verify_batch
+        )
+        recovered = replica.recover((frame for _, frame in journal.frames()), safety.found)
+        index = stack.enter_context(QueryIndex.open(directory / INDEX_FILE, chain=network.genesis.chain))
+        view = RunningNode(entry=entry, network=network, index=index)
+        runner = Runner(
+            replica,
+            network=network,
+            me=entry.credit_code,
+            keys=keys,
+            journal=journal,
+            safety=safety,
+            followers=(index, view),
+            loopback_only=options.loopback_only,
+        )
+        stack.push_async_callback(runner.close)
+        view.attach(runner)
+        await runner.start(peer_listener, recovered)
+        await _serve(runner, view, gateway_listener)
+
+
+def _node_with_key(nodes: object, keys: Keystore) -> NodeEntry:
+    """Return the node whose registered certificate is the one in this keystore: the directory may have any name."""
+    for entry in nodes:  # type: ignore[attr-defined]
+        if entry.certificate_pem.encode() == keys.tls.certificate_pem:
+            return entry  # type: ignore[no-any-return]
+    raise LedgerError(f"{keys.path}: no node of this network has these keys; is the directory that of a member without a vote?")
+
+
+async def _serve(runner: Runner, view: RunningNode, listener: socket.socket) -> None:
+    """Serve the gateway until a signal comes or the node cannot go on."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(view),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GATEWAY_GRACE_S,
+        )
+    )
+    # The node's own handlers decide what a signal means; the server's would end the process before the journal is closed.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
+    stopping = asyncio.create_task(told_to_stop.wait(), name="signals")
+    failing = asyncio.create_task(runner.wait_stopped(), name="member")
+    try:
+        await asyncio.wait({serving, stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            failing.result()
+    finally:
+        view.close()
+        server.should_exit = True
+        await asyncio.wait({serving}, timeout=GATEWAY_GRACE_S + 1)
+        for task in (serving, stopping, failing):
+            task.cancel()
+        await asyncio.gather(serving, stopping, failing, return_exceptions=True)
