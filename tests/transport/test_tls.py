@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from nodes.transport.channel import RECORD_BYTES_MAX, TlsChannel
 from nodes.transport.tls import (
@@ -107,6 +109,36 @@ def test_a_stranger_is_refused_by_either_end(alice: TlsIdentity, bob: TlsIdentit
         connect(client_context(impostor, [bob.certificate_pem]), server_context(bob, [alice.certificate_pem]))
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(client_context(bob, [alice.certificate_pem]), server_context(impostor, [bob.certificate_pem]))
+
+
+def test_anchors_under_one_name_do_not_shadow_each_other(alice: TlsIdentity, bob: TlsIdentity) -> None:
+    """A member that calls itself like another, or a key in rotation, cuts nobody off: each is told by its own key."""
+    namesake = make_identity("alice", now=NOW)
+    server = server_context(bob, [alice.certificate_pem, namesake.certificate_pem])
+    for identity in (alice, namesake):
+        _, end = connect(client_context(identity, [bob.certificate_pem]), server)
+        assert peer_spki_hash(end.tls) == identity.spki_hash
+
+
+def test_a_member_cannot_vouch_for_others(alice: TlsIdentity, bob: TlsIdentity) -> None:
+    """A certificate that a member signed is not a member's."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.load_pem_x509_certificate(alice.certificate_pem)
+    signing_key = load_pem_private_key(alice.key_pem, None)
+    assert isinstance(signing_key, ec.EllipticCurvePrivateKey)
+    issued = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "guest")]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(signing_key, hashes.SHA256())
+    )
+    guest = TlsIdentity.of(key, issued.public_bytes(Encoding.PEM))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connect(client_context(guest, [bob.certificate_pem]), server_context(bob, [alice.certificate_pem]))
 
 
 def test_a_client_without_a_certificate_is_refused(bob: TlsIdentity, alice: TlsIdentity) -> None:
