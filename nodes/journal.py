@@ -35,7 +35,7 @@ from ledger.storage.height_index import HeightIndex
 from nodes.files import OUT_OF_SPACE, DiskFullError, FailStop, File, Folder
 
 SEGMENT_BYTES = 64 << 20
-"""A new segment costs two syncs of the folder and the file; at 64 MiB that is less than one in a thousand blocks."""
+"""Few blocks pay for the two syncs of a new segment, and damage sets no more than this aside."""
 
 BALLAST_BYTES = 64 << 20
 """Given back when the disk is full: room for one more segment, so that the node can finish what it has begun."""
@@ -260,7 +260,6 @@ class Journal:
                 # that brought the name back would hide it.
                 self._folder.sync()
             raise DiskFullError(self._folder.path) from error
-        file.sync()
         self._folder.sync()
         if self._active is not None:
             self._active.close()
@@ -299,11 +298,12 @@ class Journal:
             return
         # Names that a process has left without a sync of the folder become durable here.
         self._folder.sync()
+        # A segment begins only after the one before it was synced, so all of those before the last must be whole.
         for base, limit in pairwise(bases):
             self._scan_segment(base, self._read_segment(base, limit), limit)
-        self._resume(bases[-1], max(synced_offset, bases[-1]))
+        self._resume(bases[-1], synced_offset)
 
-    def _resume(self, base: int, safe: int) -> None:
+    def _resume(self, base: int, synced_offset: int) -> None:
         """Read the last segment, cut off its torn tail, and make it the one that is written."""
         file = self._folder.open(_name_of(base))
         self._active = file
@@ -311,7 +311,7 @@ class Journal:
         file.sync()
         file.drop_cache()
         size = file.size()
-        found = self._scan_segment(base, file.read(0, size), safe)
+        found = self._scan_segment(base, file.read(0, size), synced_offset)
         if found.verdict is Verdict.TORN_TAIL:
             # All of it, down to the zeros: a left-over frame could fit the chain again one day.
             size = found.end
@@ -326,10 +326,10 @@ class Journal:
         file.sync()
         self._synced = self._end
 
-    def _scan_segment(self, base: int, data: bytes, safe: int) -> Scan:
+    def _scan_segment(self, base: int, data: bytes, synced_offset: int) -> Scan:
         if base != self._end:
             self._fail_missing(base)
-        found = scan(data, previous=self._chain.link, synced_offset=safe - base)
+        found = scan(data, previous=self._chain.link, synced_offset=synced_offset - base)
         self._bases.append(base)
         self._end = base + found.end
         self._chain = FrameChain(found.link)
@@ -337,7 +337,7 @@ class Journal:
             self._note(position.kind, position.height, base + position.offset)
         if found.verdict is Verdict.CORRUPT:
             if found.end == len(data):
-                self._fail_missing(safe)
+                self._fail_missing(synced_offset)
             self._fail_damaged(base, found.end, found.fault)
         return found
 

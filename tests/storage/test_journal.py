@@ -202,6 +202,8 @@ def test_a_full_disk_leaves_the_journal_as_it_was(operation: str) -> None:
         with pytest.raises(DiskFullError, match="free space"):
             journal.append(block(3))
         assert (journal.end, heights_in(journal)) == (900, [0, 1, 2])
+        stream = b"".join(folder.open(name).read(0, 9_999) for name in sorted(folder.names()))
+        assert stream[900:].strip(b"\x00") == b""
     # A crash at this point finds whole frames only.
     assert heights_in(opened(folder)) == [0, 1, 2]
     disk.failing = lambda done, name: None
@@ -223,7 +225,8 @@ def test_a_small_frame_after_a_full_disk_is_not_hidden_by_a_name_that_comes_back
     journal.append(small)
     synced = journal.sync()
     disk.failing = lambda done, name: None
-    disk.power_back(lambda old, new: None, lambda: False)
+    # Of all that is pending, the disk keeps the first name and drops the rest.
+    disk.power_back(lambda old, new: None, iter((True, *[False] * 9)).__next__)
     assert list(opened(disk.folder("journal"), synced_offset=synced).frames())[-1] == (900, small)
 
 
