@@ -62,7 +62,7 @@ class TlsChannel:
                 raise EOFError("the peer closed the connection")
             yield _scratch[:size]
 
-    def write(self, plaintext: bytes) -> None:
+    def write(self, plaintext: bytes | memoryview) -> None:
         """Encrypt `plaintext`, all of it. The handshake is finished."""
         with memoryview(plaintext) as view:
             start = 0

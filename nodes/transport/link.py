@@ -22,8 +22,9 @@ from nodes.transport.channel import TlsChannel
 from nodes.transport.framing import PREFIX_BYTES, FrameDecoder, encode_frame
 from nodes.transport.tls import peer_spki_hash
 
-BATCH_BYTES = 1 << 18
-"""Frames joined into one write, about: enough to make the cost of a system call small beside that of encryption."""
+BATCH_BYTES = 1 << 16
+"""Plaintext encrypted and written at a time: a system call costs little beside that, and it stays in the cache. Writing
+4 MiB at once took 3.7 ms of encryption, in pieces of this size 1.5 ms."""
 
 WRITE_BUFFER_BYTES = 1 << 18
 """Ciphertext the event loop holds for a slow peer before frames wait in the queue, where the oldest can be dropped."""
@@ -303,8 +304,10 @@ class Link(asyncio.BufferedProtocol):
         self.abort(f"no handshake within {self._budgets.handshake_s:g} s")
 
     def _write(self, plaintext: bytes) -> None:
-        self._channel.write(plaintext)
-        self._send_ciphertext()
+        with memoryview(plaintext) as view:
+            for start in range(0, len(view), BATCH_BYTES):
+                self._channel.write(view[start : start + BATCH_BYTES])
+                self._send_ciphertext()
 
     def _send_ciphertext(self) -> None:
         if self._transport is not None and (ciphertext := self._channel.take_outgoing()):
@@ -326,7 +329,7 @@ class Link(asyncio.BufferedProtocol):
 def _describe(error: ssl.SSLError) -> str:
     """Return what went wrong without OpenSSL's file names and line numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not one of the members': {error.verify_message}"
+        return f"its certificate is not one that is expected here: {error.verify_message}"
     return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
 
 

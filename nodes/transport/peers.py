@@ -23,7 +23,7 @@ from ledger.identifiers import CreditCode, Digest
 from nodes.transport.budgets import PeerBudgets
 from nodes.transport.framing import encode_frame
 from nodes.transport.link import CLOSE_S, Link, PeerCounters, RefusedError
-from nodes.transport.tls import TlsIdentity, client_context, server_context
+from nodes.transport.tls import TlsIdentity, certificate_spki_hash, client_context, server_context
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,8 @@ class PeerNetwork:
 
         Args:
             peers: Everybody else, `me` excluded.
-            certificates_pem: Of all peers, in any order; the trust anchors.
+            certificates_pem: Of all peers, in any order: at least one for each, under a key registered for it. Those
+                under other keys are ignored.
             on_message: Gets a sender and a message, not empty.
             on_connected, on_disconnected: Take turns for each peer. A replaced connection gives one of each, because
                 messages may have been lost in between.
@@ -84,7 +85,7 @@ class PeerNetwork:
             loopback_only: Refuse to listen where other machines could connect.
 
         Raises:
-            ValueError: `me` is among the peers, or two peers show the same key.
+            ValueError: `me` is among the peers, two peers show the same key, or one has no certificate.
         """
         self.me = me
         self.totals = NetworkCounters()
@@ -223,8 +224,6 @@ class PeerNetwork:
             raise RefusedError(f"the key {spki_hash.hex()} is not registered")
         if link.dialled is not None and peer != link.dialled:
             raise RefusedError(f"it showed the key of {peer}, not of {link.dialled}")
-        if link.dialled is None and peer > self.me:
-            raise RefusedError(f"{peer} is dialled from here, and does not dial")
         if self._ban_left_s(peer) > 0:
             raise RefusedError(f"{peer} is banned")
         if sum(other.peer == peer for other in self._alive) >= self._budgets.connections_max:
@@ -271,9 +270,19 @@ class PeerNetwork:
             for key in {address.spki_hash, address.next_spki_hash or address.spki_hash}:
                 if (other := owners.setdefault(key, peer)) != peer:
                     raise ValueError(f"{other} and {peer} show the same key {key.hex()}")
-        anchors = list(certificates_pem)
-        self._server_context = server_context(self._identity, anchors)
-        self._client_context = client_context(self._identity, anchors)
+        # Each end trusts only those it can meet there, and nobody whose key is not registered. It also halves the time
+        # a node needs for its contexts, in which OpenSSL's decoding of certificates is nearly everything.
+        dialling: list[bytes] = []
+        dialled: list[bytes] = []
+        missing = set(peers)
+        for certificate in certificates_pem:
+            if (owner := owners.get(certificate_spki_hash(certificate))) is not None:
+                (dialling if owner < self.me else dialled).append(certificate)
+                missing.discard(owner)
+        if missing:
+            raise ValueError(f"there is no certificate for a key of {', '.join(sorted(missing))}")
+        self._server_context = server_context(self._identity, dialling)
+        self._client_context = client_context(self._identity, dialled)
         self._peers = dict(peers)
         self._key_owners = owners
         for peer in peers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -248,7 +249,7 @@ def test_an_unknown_key_is_refused(caplog: pytest.LogCaptureFixture) -> None:
             assert honest.network.totals.refused == 1
         lines = [record.getMessage() for record in caplog.records if "refused a connection" in record.getMessage()]
         assert len(lines) == 1
-        assert "not one of the members'" in lines[0]
+        assert "not one that is expected here" in lines[0]
 
     run(scenario)
 
@@ -280,8 +281,9 @@ def test_a_peer_that_is_dialled_must_not_dial(caplog: pytest.LogCaptureFixture) 
         addresses = {A: address(listener, A), B: PeerAddress("127.0.0.1", 9, IDENTITIES[B].spki_hash)}
         async with started(make_member(A, addresses), listener) as member:
             reader, writer = await dial_as(B, addresses[A], A)
-            assert await reader.read() == b""
-            await until_log(caplog, f"{B} is dialled from here")
+            with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
+                await reader.read()
+            await until_log(caplog, "not one that is expected here")
             assert member.events == []
             await hang_up(writer)
 
@@ -359,7 +361,7 @@ def test_a_peer_that_does_not_read_holds_up_nobody() -> None:
             # What the peer gets once it reads again is whole, and ends with the newest.
             sender.network.send(A, b"newest")
             writer.transport.resume_reading()
-            got = []
+            got: list[bytes] = []
             while not got or got[-1] != b"newest":
                 size = int.from_bytes(await deaf.readexactly(PREFIX_BYTES), "big")
                 got.append(await deaf.readexactly(size))
@@ -582,7 +584,7 @@ def test_only_loopback_is_listened_on_unless_asked() -> None:
 
 
 def test_misuse_is_told_at_once() -> None:
-    """A peer list with oneself or with one key twice, and messages that are empty or too long."""
+    """A peer list with oneself, one key twice or no certificate, and messages that are empty or too long."""
     where = PeerAddress("127.0.0.1", 9, IDENTITIES[A].spki_hash)
 
     def make(peers: Mapping[CreditCode, PeerAddress]) -> PeerNetwork:
@@ -593,7 +595,7 @@ def test_misuse_is_told_at_once() -> None:
             IDENTITIES[D],
             D,
             peers,
-            [],
+            [IDENTITIES[A].certificate_pem],
             on_message=ignore,
             on_connected=ignore,
             on_disconnected=ignore,
@@ -604,6 +606,8 @@ def test_misuse_is_told_at_once() -> None:
         make({D: where})
     with pytest.raises(ValueError, match="the same key"):
         make({A: where, B: where})
+    with pytest.raises(ValueError, match=f"no certificate for a key of {B}"):
+        make({A: where, B: PeerAddress("127.0.0.1", 9, IDENTITIES[B].spki_hash)})
     network = make({A: where})
     with pytest.raises(ValueError, match="empty"):
         network.send(A, b"")
