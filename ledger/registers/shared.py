@@ -10,13 +10,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ledger.blocks.refusals import RefusalCode, Refused
+from ledger.blocks.refusals import RecordRefusal, RefusalCode, Refused
 from ledger.encoding import Canonical, ShortText, UInt63
-from ledger.members.departments import CreditCodeText
+from ledger.members.departments import DEPARTMENT, PROVIDER, REGISTRAR, CreditCodeText
 from ledger.registers.context import Context
 
 ResponsibilityId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[0-9A-Z]+(-[0-9A-Z]+)*$")]
 """Chosen by the department, for example `AY-01`; one over the whole network."""
+
+
+LegalBasis = Annotated[str, Meta(max_length=2_000)]
+"""The law or decision that gives a department its function, or empty."""
 
 
 class ReferenceRefusal(RefusalCode):
@@ -49,7 +53,7 @@ class Responsibility(Canonical, tag="directories/responsibility", kw_only=True):
     """The office within the department, or empty."""
     name_zh: ShortText
     name_en: ShortText
-    legal_basis: Annotated[str, Meta(max_length=2_000)]
+    legal_basis: LegalBasis
     revision: UInt63
     """Counts its publications, from 1."""
     approved_revision: UInt63
@@ -65,6 +69,25 @@ class Responsibility(Canonical, tag="directories/responsibility", kw_only=True):
     def counts(self) -> bool:
         """Whether other things may rest on it: approved in some revision and not withdrawn."""
         return self.approved_revision > 0 and not self.withdrawn_height
+
+
+def require_role(context: Context, *roles: str) -> None:
+    """Check that the signing department holds one of `roles`.
+
+    Raises:
+        Refused: NOT_AUTHORISED.
+    """
+    if context.roles.isdisjoint(roles):
+        raise Refused(RecordRefusal.NOT_AUTHORISED)
+
+
+def require_public_body(context: Context) -> None:
+    """Check that the signing department has functions of its own, as auditors alone do not.
+
+    Raises:
+        Refused: NOT_AUTHORISED.
+    """
+    require_role(context, DEPARTMENT, PROVIDER, REGISTRAR)
 
 
 def responsibility_key(name: str) -> bytes:

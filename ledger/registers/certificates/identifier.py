@@ -36,12 +36,21 @@ _IDENTIFIER = re.compile(
 _SHAPE = f"{ROOT}.TYPE.ISSUER.SERIAL.VERSION.CHECK, of 21, 18, 1 to 32, 3 and 1 characters"
 
 
+class IdentifierShapeError(CheckCharacterError):
+    """A text is not put together as an identifier, or as the part of one that it stands for."""
+
+
+class IdentifierCheckError(CheckCharacterError):
+    """An identifier has the right shape and ends in the wrong check character."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdentifierParts:
     """What an identifier says. Parts that exist are right: each is checked when the value is made.
 
     Raises:
-        CheckCharacterError: A part has the wrong shape, or a credit code in it the wrong check character.
+        IdentifierShapeError: A part has the wrong shape.
+        CheckCharacterError: A credit code in it is wrong.
     """
 
     type_code: str
@@ -56,19 +65,22 @@ class IdentifierParts:
         check_type_code(self.type_code)
         check_credit_code(self.issuer)
         if not _SERIAL.fullmatch(self.serial):
-            raise CheckCharacterError("certificate serial", expected="1 to 32 of 0-9A-Z", got=repr(self.serial))
+            raise IdentifierShapeError("certificate serial", expected="1 to 32 of 0-9A-Z", got=repr(self.serial))
         if not 1 <= self.version <= VERSION_MAX:
-            raise CheckCharacterError("certificate version", expected=f"001 to {VERSION_MAX}", got=f"{self.version:03}")
+            raise IdentifierShapeError(
+                "certificate version", expected=f"001 to {VERSION_MAX}", got=f"{self.version:03}"
+            )
 
 
 def check_type_code(text: str) -> None:
     """Check the code of a certificate type: a credit code and three digits.
 
     Raises:
-        CheckCharacterError: The shape is another, or the credit code's check characters are.
+        IdentifierShapeError: The shape is another.
+        CheckCharacterError: The credit code is wrong.
     """
     if not (match := _TYPE_CODE.fullmatch(text)):
-        raise CheckCharacterError("certificate type code", expected="a credit code and 3 digits", got=repr(text))
+        raise IdentifierShapeError("certificate type code", expected="a credit code and 3 digits", got=repr(text))
     check_credit_code(match[1])
 
 
@@ -83,14 +95,15 @@ def parse_identifier(text: str) -> IdentifierParts:
     """Read an identifier; `format_identifier` of the result gives `text` again.
 
     Raises:
-        CheckCharacterError: The shape is not the one above, the check character is another (reported before any part,
-            because it covers them all), or a part is wrong in itself.
+        IdentifierShapeError: The shape is not the one above.
+        IdentifierCheckError: The check character is another; reported before any part, because it covers them all.
+        CheckCharacterError: A credit code in it is wrong.
 
     Source: GB/T 36904-2018.
     """
     if not (match := _IDENTIFIER.fullmatch(text)):
-        raise CheckCharacterError("certificate identifier", expected=_SHAPE, got=repr(text))
+        raise IdentifierShapeError("certificate identifier", expected=_SHAPE, got=repr(text))
     type_code, issuer, serial, version, got = match.groups()
     if (check := mod_37_36(type_code + issuer + serial + version)) != got:
-        raise CheckCharacterError("certificate identifier's check character", expected=check, got=got)
+        raise IdentifierCheckError("certificate identifier's check character", expected=check, got=got)
     return IdentifierParts(type_code, CreditCode(issuer), serial, int(version))
