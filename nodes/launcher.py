@@ -72,7 +72,9 @@ def check_preconditions(root: Path, nodes: int) -> None:
     place = next(path for path in (root, *root.resolve().parents) if path.exists())
     disk = nodes * (2 * SEGMENT_BYTES + BALLAST_BYTES + (8 << 20))
     if (free := shutil.disk_usage(place).free) < disk:
-        missing.append(f"disk: {disk >> 20} MiB are needed under {place}, {free >> 20} MiB are free: give another --keep")
+        missing.append(
+            f"disk: {disk >> 20} MiB are needed under {place}, {free >> 20} MiB are free: give another --keep"
+        )
     if not os.access(place, os.W_OK):
         missing.append(f"disk: {place} cannot be written to: give another --keep")
     if (memory := _memory_available()) is not None and memory < nodes * NODE_MEMORY_BYTES:
@@ -96,9 +98,7 @@ class _Node:
 class Launcher:
     """The nodes of one network on this machine. Use it in a `with`: no process outlives it."""
 
-    def __init__(
-        self, root: Path, prepared: PreparedNetwork, nodes: Mapping[str, _Node], options: NodeOptions
-    ) -> None:
+    def __init__(self, root: Path, prepared: PreparedNetwork, nodes: Mapping[str, _Node], options: NodeOptions) -> None:
         """Use `prepare`."""
         self.root = root
         self.network = prepared.network
@@ -133,9 +133,7 @@ class Launcher:
         """
         check_preconditions(root, len(validators))
         by_credit_code = {member.credit_code: member for member in members}
-        listeners = {
-            code: (bind(HOST, 0, "peers"), bind(HOST, 0, "the gateway")) for code in validators
-        }
+        listeners = {code: (bind(HOST, 0, "peers"), bind(HOST, 0, "the gateway")) for code in validators}
         prepared = prepare_network(
             root,
             name=name,
@@ -198,7 +196,8 @@ class Launcher:
     def pid(self, code: str) -> int:
         """Return the process id of a running node."""
         process = self._nodes[code].process
-        assert process is not None and process.pid is not None
+        assert process is not None
+        assert process.pid is not None
         return process.pid
 
     def check_running(self) -> None:
@@ -271,9 +270,7 @@ def _child(
 ) -> None:
     # Ctrl-C in a terminal reaches the whole group; the launcher tells its nodes when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(
-        run_node(directory, peer_listener=peer_listener, gateway_listener=gateway_listener, options=options)
-    )
+    sys.exit(run_node(directory, peer_listener=peer_listener, gateway_listener=gateway_listener, options=options))
 
 
 def _answers(url: str) -> bool:
@@ -294,4 +291,3 @@ def _memory_available() -> int | None:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
-

@@ -24,6 +24,7 @@ from ledger.crypto.signatures import Signer
 from ledger.encoding import decode
 from ledger.errors import InvalidInputError, StorageFailedError
 from ledger.identifiers import CreditCode, Digest
+from ledger.members.calendar import parse_day
 from ledger.members.founding import MemberProfile, NodeSigners, check_genesis, found_member, found_network
 from ledger.members.validators import ValidatorSet
 from ledger.proofs.policy import make_policy
@@ -183,7 +184,10 @@ def prepare_network(
         for file, content in files.items():
             write_file(directory / file, content)
     valid_until = (now + timedelta(days=POLICY_VALID_DAYS)).astimezone(UTC).date()
-    write_file(out / POLICY_FILE, make_policy(network.validators, genesis.founders, valid_until).encode())
+    write_file(
+        out / POLICY_FILE,
+        make_policy(network.validators, genesis.founders, parse_day(valid_until.isoformat())).encode(),
+    )
     return PreparedNetwork(network=network, envelope_signers=signers)
 
 
@@ -254,7 +258,9 @@ def _parse_network_json(path: Path, raw: bytes, chain: str) -> dict[CreditCode, 
         if document["schema"] != SCHEMA:
             raise NetworkFileError(f"{path}: schema {document['schema']!r} is not {SCHEMA!r}")
         if document["chain"] != chain:
-            raise NetworkFileError(f"{path} is of network {document['chain'][:16]}, the genesis beside it of {chain[:16]}")
+            raise NetworkFileError(
+                f"{path} is of network {document['chain'][:16]}, the genesis beside it of {chain[:16]}"
+            )
         entries = [
             NodeEntry(
                 code=node["code"],

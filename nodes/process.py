@@ -121,7 +121,7 @@ async def _run(
 
         safety = SafetyFile.open(data.folder)
         journal = Journal.open(
-            data.journal_folder,
+            data.journal,
             chain_id=network.genesis.chain,
             synced_offset=safety.found.synced_offset,
             segment_bytes=options.segment_bytes,
@@ -154,7 +154,9 @@ def _node_with_key(nodes: object, keys: Keystore) -> NodeEntry:
     for entry in nodes:  # type: ignore[attr-defined]
         if entry.certificate_pem.encode() == keys.tls.certificate_pem:
             return entry  # type: ignore[no-any-return]
-    raise LedgerError(f"{keys.path}: no node of this network has these keys; is the directory that of a member without a vote?")
+    raise LedgerError(
+        f"{keys.path}: no node of this network has these keys; is the directory that of a member without a vote?"
+    )
 
 
 async def _serve(runner: Runner, view: RunningNode, listener: socket.socket) -> None:
@@ -168,7 +170,7 @@ async def _serve(runner: Runner, view: RunningNode, listener: socket.socket) -> 
             timeout_graceful_shutdown=GATEWAY_GRACE_S,
         )
     )
-    # The node's own handlers decide what a signal means; the server's would end the process before the journal is closed.
+    # The node's own handlers decide what a signal means; the server's would end the process with the journal open.
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
