@@ -15,6 +15,7 @@ from ledger.encoding import Canonical, decode_any
 from ledger.errors import OversizeError
 from ledger.limits import RECORD_BYTES_MAX
 from ledger.registers.context import Context
+from ledger.registers.deadlines import Deadline
 from ledger.registers.shared import ReferenceRefusal
 
 Rule = Callable[[Any, Context], None]
@@ -76,7 +77,7 @@ class Rulebook:
         self.codes: Mapping[int, RefusalCode] = {code.number: code for code in codes}
         # msgspec tells the members of a union apart by their tags, in one look-up whatever their number.
         self._records: Any = reduce(or_, self.rules)
-        self._values: Any = reduce(or_, (value for register in registers for value in register.values))
+        self._values: Any = reduce(or_, (value for register in registers for value in register.values), Deadline)
 
     def decode_record(self, raw: bytes) -> Record:
         """Return the record whose canonical bytes are `raw`.
@@ -90,7 +91,7 @@ class Rulebook:
         return cast(Record, decode_any(self._records, raw))
 
     def decode_value(self, raw: bytes) -> Canonical:
-        """Return the state value of any register whose canonical bytes are `raw`.
+        """Return the state value of any register, or the deadline, whose canonical bytes are `raw`.
 
         Raises:
             DecodeError: Not the canonical form of any kind of value in this rulebook.

@@ -1,42 +1,18 @@
-"""Deadlines: what a register wants to come back to when time has passed and nobody has spoken.
-
-A deadline is a value of the state, so that every member knows the same ones and a restart forgets none. It is pending
-until it passes or is lifted; either way its value stays and says so. Which ones are pending is also kept in order of
-(due, subject), because each block begins with the earliest.
-"""
+"""Which deadlines are pending, in the order in which they are acted upon. Derived from the state's values."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from typing import Literal
 
-from ledger.encoding import Canonical, UInt63
+from ledger.registers.deadlines import Deadline
 
 PendingDeadline = tuple[int, bytes]
 """`(due_ms, subject)`; tuples sort in the order in which deadlines are acted upon."""
 
 
-class Deadline(Canonical, tag="deadlines/deadline", kw_only=True):
-    """That a register will act on `subject` once a block's time is beyond `due_ms`."""
-
-    due_ms: UInt63
-    """In time means block time <= due."""
-    subject: bytes
-    """State key of what is due."""
-    status: Literal["pending", "passed", "lifted"]
-    set_height: UInt63
-    settled_height: UInt63
-    """Height at which it passed or was lifted; 0 while pending."""
-
-
-def deadline_key(due_ms: int, subject: bytes) -> bytes:
-    """Return the state key of a deadline."""
-    return b"deadlines/" + due_ms.to_bytes(8, "big") + b"/" + subject
-
-
 class PendingDeadlines:
-    """The pending deadlines of one state, in order. Derived from the state's values."""
+    """The pending deadlines of one state, in order."""
 
     __slots__ = ("_ordered",)
 

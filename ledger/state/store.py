@@ -19,8 +19,9 @@ from ledger.identifiers import Digest, Height
 from ledger.members.calendar import Calendar
 from ledger.members.validators import ValidatorSet
 from ledger.registers import RULEBOOK
+from ledger.registers.deadlines import Deadline
 from ledger.registers.register import Rulebook
-from ledger.state.deadlines import Deadline, PendingDeadlines
+from ledger.state.deadlines import PendingDeadlines
 
 if TYPE_CHECKING:
     from ledger.state.transition import Execution

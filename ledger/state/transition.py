@@ -24,9 +24,9 @@ from ledger.errors import InvariantBrokenError
 from ledger.identifiers import CreditCode, Digest, Height
 from ledger.limits import DEADLINES_PER_BLOCK_MAX, VALID_UNTIL_AHEAD_MAX
 from ledger.members.departments import Department, EnvelopeKey, department_key, envelope_key_key, holds_at
+from ledger.registers.deadlines import Deadline, deadline_key
 from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, is_fresh, replay_window_key, use_sequence
 from ledger.registers.register import Rulebook
-from ledger.state.deadlines import Deadline, deadline_key
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 from ledger.state.store import State, tree_changes
 
