@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
-from ledger.consensus.effects import Append, Broadcast, Effect, SaveSafety, Send
+from ledger.consensus.effects import (
+    Append,
+    Broadcast,
+    CheckpointAdvanced,
+    Committed,
+    Effect,
+    Executed,
+    SaveSafety,
+    Send,
+    SetTimer,
+)
 from scenarios.simulator.node import Node, Watcher
 
 
@@ -50,8 +60,16 @@ class Trace(Watcher):
                 self._note(node, "append", f"{frame.kind} {frame.height}", frame.payload)
             case SaveSafety(payload):
                 self._note(node, "save", "", payload)
+            case SetTimer(name, deadline_ms):
+                self._note(node, "timer", f"{name} {deadline_ms}")
+            case Committed(height, block_id, round_):
+                self._note(node, "committed", f"{height} {round_}", block_id)
+            case Executed():
+                # The block record holds the state's root, so that it stands for everything that was executed.
+                self._note(node, "executed", f"{effect.height}", effect.entries[-1])
+            case CheckpointAdvanced(checkpoint):
+                self._note(node, "checkpoint", f"{checkpoint.size}", checkpoint.root)
             case _:
-                # What is left holds digests and numbers, whose representation is the same everywhere.
                 self._note(node, type(effect).__name__, "")
 
     def _note(self, node: Node, what: str, detail: str, data: bytes = b"") -> None:
