@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
 from nodes.exit_codes import ExitCode
@@ -32,6 +32,8 @@ COMMANDS = {
     "doctor": Command("nodes.commands.doctor", "say whether this machine can run Mulu, and what is missing"),
 }
 
+OWN_PACKAGES = {"ledger", "nodes", "scenarios"}
+
 EPILOG = """\
 the three jobs:
   mulu simulate beijing                                    launch 53 departments
@@ -41,6 +43,14 @@ the three jobs:
 exit codes: 0 good, 1 failed, 2 usage, 3 verification says no, 4 cannot say, 5 not found,
             6 refused by policy, 7 unavailable, 130 interrupted
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line with a code, like every other error; the usage is in `--help`."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process."""
+        self.exit(ExitCode.USAGE, f"mulu: {message}; see `{self.prog} --help` [usage]\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,6 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LedgerError as error:
         print(f"mulu: {error} [{error.code}]", file=sys.stderr)
         return _exit_code_of(error)
+    except ModuleNotFoundError as error:
+        if (missing := (error.name or "").partition(".")[0]) in OWN_PACKAGES:
+            raise
+        # The core installs without what serves and draws; whoever asks for more learns how to get it.
+        print(f"mulu: {missing} is not installed: pip install 'mulu[all]' [package_missing]", file=sys.stderr)
+        return ExitCode.UNAVAILABLE
 
 
 def program_version() -> str:
@@ -71,7 +87,7 @@ def program_version() -> str:
 
 
 def _parser(called: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mulu",
         description="A ledger on which a city's departments publish who is responsible for which data, "
         "share it, and issue certificates that anybody can verify.",

@@ -4,10 +4,11 @@
       genesis               the founding bytes; their hash names the network
       network.json          where each node listens, with its transport certificate
       policy.txt            whom a verifier trusts
-      BM/  AY/  ...         one directory a member: its keys, and later its journal
+      BM/  AY/  ...         one directory a member: its keys
         genesis, network.json   copies, so that a node's directory is all a node needs
+        chain-id, safety, journal/   its data directory (`nodes.data_directory`), of a member that never signed
 
-A member without a vote has a directory with keys and no node.
+A member without a vote has a directory with keys and no node. The policy is written last: where it is, all is there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ledger.members.calendar import parse_day
 from ledger.members.founding import MemberProfile, NodeSigners, check_genesis, found_member, found_network
 from ledger.members.validators import ValidatorSet
 from ledger.proofs.policy import make_policy
+from nodes.data_directory import DataDirectory
 from nodes.keystore import KeyName, Keystore, derive
 from nodes.transport.tls import certificate_spki_hash
 
@@ -47,11 +49,14 @@ class NetworkFileError(InvalidInputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAddress:
-    """Where a node listens."""
+    """Where a node is reached, and where it listens."""
 
     host: str
+    """Name or address under which the others reach it."""
     peer_port: int
     gateway_port: int
+    listen: str = ""
+    """Address of this machine to bind, for example `0.0.0.0` in a container; empty to bind `host` itself."""
 
     @property
     def gateway_url(self) -> str:
@@ -131,10 +136,12 @@ def prepare_network(
         seed: For simulations: the same seed gives the same Ed25519 keys.
 
     Raises:
-        StorageFailedError: `out` holds something already.
+        StorageFailedError: `out` is a file or holds something already; what is there is left alone.
     """
-    if out.exists() and any(out.iterdir()):
-        raise StorageFailedError(f"{out} is not empty; give the path of a new directory")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageFailedError(
+            f"{out} is there already and not an empty directory: give the path of a new one, or remove it yourself"
+        )
     out.mkdir(parents=True, exist_ok=True)
     founders, nodes, signers = [], [], {}
     for member in members:
@@ -183,6 +190,8 @@ def prepare_network(
     for directory in (out, *(out / entry.code for entry in nodes)):
         for file, content in files.items():
             write_file(directory / file, content)
+    for entry in nodes:
+        DataDirectory.create(out / entry.code, genesis.chain)
     valid_until = (now + timedelta(days=POLICY_VALID_DAYS)).astimezone(UTC).date()
     write_file(
         out / POLICY_FILE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
@@ -48,7 +49,8 @@ class NodeOptions:
 
     segment_bytes: int = SEGMENT_BYTES
     ballast_bytes: int = BALLAST_BYTES
-    loopback_only: bool = True
+    listen: str = ""
+    """Address of this machine to bind instead of the one in `network.json`."""
     log_to_file: bool = False
     """Write the log to `node.log` in the node's directory rather than to standard error."""
     log_level: str = "WARNING"
@@ -115,7 +117,7 @@ async def _run(
         data = stack.enter_context(DataDirectory.open(directory, network.genesis.chain))
         keys = stack.enter_context(Keystore.open(directory / KEYS_DIRECTORY))
         entry = entry or _node_with_key(network.nodes.values(), keys)
-        host = entry.address.host
+        host = options.listen or entry.address.listen or entry.address.host
         peer_listener = peer_listener or bind(host, entry.address.peer_port, "peers")
         gateway_listener = gateway_listener or bind(host, entry.address.gateway_port, "the gateway")
 
@@ -141,7 +143,7 @@ async def _run(
             journal=journal,
             safety=safety,
             followers=(index, view),
-            loopback_only=options.loopback_only,
+            loopback_only=ipaddress.ip_address(peer_listener.getsockname()[0]).is_loopback,
         )
         stack.push_async_callback(runner.close)
         view.attach(runner)
