@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
@@ -106,7 +108,7 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
     if context.get(key, Certificate) is not None:
         raise Refused(CertificatesRefusal.IDENTIFIER_USED)
     try:
-        valid_until = add_term(parse_day(record.valid_from), kind.term)
+        valid_until = _last_day(record.valid_from, kind.term)
     except CalendarError:
         raise Refused(CertificatesRefusal.BAD_DATE) from None
     predecessor = None
@@ -131,7 +133,7 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
             issued_ms=context.time_ms,
             issued_height=int(context.height),
             valid_from=record.valid_from,
-            valid_until=None if valid_until is None else format_day(valid_until),
+            valid_until=valid_until,
             revision=1,
             predecessor=record.replaces,
             successor=None,
@@ -184,6 +186,13 @@ def record_verification(record: RecordVerification, context: Context) -> None:
     _certificate(record.certificate, context)
     use = _use(record.certificate, context)
     context.put(use_key(record.certificate), replace(use, verifications=use.verifications + 1, last_ms=context.time_ms))
+
+
+@lru_cache(maxsize=1_024)
+def _last_day(first_day: str, term: str) -> str | None:
+    """Return the last day of a term; the same few days and terms come again in each block."""
+    last_day = add_term(parse_day(first_day), term)
+    return None if last_day is None else format_day(last_day)
 
 
 def _own_type(code: str, context: Context) -> CertificateType:
