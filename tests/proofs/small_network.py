@@ -34,8 +34,8 @@ class Member:
 
 
 REGISTRAR = Member(
-    CreditCode("11110000C00000016E"),
-    "XX",
+    CreditCode("11110000B00000019G"),
+    "X1",
     "Organisation Office",
     "编办",
     frozenset({"department", "registrar"}),

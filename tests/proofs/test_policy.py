@@ -35,7 +35,7 @@ def test_a_policy_says_what_it_was_made_from() -> None:
     assert policy.logs == tuple(v.log for v in VALIDATORS.validators)
     assert policy.quorum == VALIDATORS.quorum == 3
     assert policy.name_of(MARKET_REGULATION.credit_code) == "Market Regulation (市场监督管理局, AY)"
-    assert policy.name_of(REGISTRAR.credit_code) == "Organisation Office (编办, XX)"
+    assert policy.name_of(REGISTRAR.credit_code) == "Organisation Office (编办, X1)"
     assert policy.name_of("911101080000000000") == "911101080000000000"
 
 

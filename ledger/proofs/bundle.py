@@ -1,0 +1,201 @@
+"""A bundle: one file with everything that shows where one certificate comes from and how it stands.
+
+Nothing in it is taken on trust. Each part is proven against the checkpoint, compared with something proven, or not
+there: keys of the state are computed by the reader, heights and times come out of proven values, and no key of a signer
+of checkpoints is in it. `ledger.proofs.verify` reads it against a policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from ledger.blocks.log import EnvelopeEntry
+from ledger.blocks.record import record_leaf
+from ledger.crypto.commitments import Field, Part
+from ledger.crypto.merkle import inclusion_path
+from ledger.encoding import Canonical, Digest32, Key32, decode
+from ledger.errors import DecodeError, NotFoundError, OversizeError
+from ledger.identifiers import CertificateIdentifier, Digest
+from ledger.members.departments import department_key, envelope_key_key
+from ledger.proofs.canonical_json import Document
+from ledger.proofs.inclusion import EntryProof, RecordProof
+from ledger.proofs.notes import note_of
+from ledger.proofs.state import ValueProof
+from ledger.proofs.view import LedgerView
+from ledger.registers.certificates.values import Certificate, CertificateType, certificate_key, type_key
+from ledger.registers.directories.records import ApproveResponsibility
+from ledger.registers.shared import Responsibility, responsibility_key
+
+T = TypeVar("T", bound=Canonical)
+
+FORMAT: Literal["mulu.bundle/1"] = "mulu.bundle/1"
+
+BUNDLE_BYTES_MAX = 1 << 18
+"""A quorum of 500 validators, some dozen records and long texts: what a verifier reads before it knows more."""
+
+
+class FieldPart(Document, frozen=True, kw_only=True):
+    """One field of the certificate: shown, by name, value and salt, or hidden, by its leaf hash alone."""
+
+    leaf: Digest32 | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    salt: Key32 | UnsetType = UNSET
+    value: str | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, part: Part) -> FieldPart:
+        """Return the JSON form of a part."""
+        if isinstance(part, Field):
+            return cls(name=part.name, value=part.value, salt=part.salt)
+        return cls(leaf=part)
+
+    def part(self) -> Part:
+        """Return what it says.
+
+        Raises:
+            DecodeError: Neither a field with name, value and salt, nor a leaf hash.
+        """
+        match self.leaf, self.name, self.value, self.salt:
+            case UnsetType(), str(name), str(value), bytes(salt):
+                return Field(name=name, value=value, salt=salt)
+            case bytes(leaf), UnsetType(), UnsetType(), UnsetType():
+                return Digest(leaf)
+        raise DecodeError("a field is shown with name, value and salt, or hidden behind its leaf hash")
+
+
+class HolderOpening(Document, frozen=True, kw_only=True):
+    """Who holds the certificate, with the key of the commitment on the ledger."""
+
+    holder: str
+    """NFC text, as the issuer committed to it."""
+    key: Key32
+
+
+class CertificateState(Document, frozen=True, kw_only=True):
+    """What the state holds of a certificate and of what it rests on."""
+
+    certificate: ValueProof
+    type: ValueProof
+    responsibility: ValueProof
+    issuer: ValueProof
+    keys: tuple[ValueProof, ...]
+    """Envelope keys that signed the records below, ascending by credit code and key number."""
+
+
+class Bundle(Document, frozen=True, kw_only=True):
+    """The JSON object. `records` are the issue and every record since that changed the certificate, in log order."""
+
+    size_max: ClassVar[int] = BUNDLE_BYTES_MAX
+
+    format: Literal["mulu.bundle/1"]
+    certificate: str
+    """The identifier."""
+    content: tuple[FieldPart, ...] | UnsetType = UNSET
+    """All fields in order; absent if none is shown."""
+    holder: HolderOpening | UnsetType = UNSET
+    state: CertificateState
+    records: tuple[RecordProof, ...]
+    approval: RecordProof
+    """The registrar's approval of the responsibility."""
+    block: EntryProof
+    """The block record whose state root `state` leads to; the last entry of the checkpoint."""
+    checkpoint: str
+    """A C2SP note: the line of the log by the node that served it, and the cosignatures of exactly a quorum."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What its holder shows of a certificate beyond what the ledger has."""
+
+    content: tuple[Part, ...] | None = None
+    """As `ledger.crypto.commitments.disclose` gives it; None to show no field."""
+    holder: HolderOpening | None = None
+
+
+NOTHING_SHOWN = Opening()
+
+
+def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, opening: Opening = NOTHING_SHOWN) -> bytes:
+    """Return the bundle of a certificate as of the view's checkpoint.
+
+    What `opening` says is not compared with the ledger here.
+
+    Raises:
+        NotFoundError: The checkpoint's state has no such certificate.
+        OversizeError: So much happened to the certificate, or so much is shown, that no reader would accept it.
+    """
+    value = _value(view, certificate_key(certificate), Certificate)
+    kind = _value(view, type_key(value.type_code), CertificateType)
+    responsibility = _value(view, responsibility_key(kind.responsibility), Responsibility)
+    records = [_prove_record(view, *place) for place in view.history(certificate_key(certificate))]
+    approval = _prove_approval(view, responsibility)
+    public, signature = view.log_signature
+    last = view.checkpoint.size - 1
+    bundle = Bundle(
+        format=FORMAT,
+        certificate=certificate,
+        content=UNSET if opening.content is None else tuple(map(FieldPart.of, opening.content)),
+        holder=opening.holder or UNSET,
+        state=CertificateState(
+            certificate=_prove_value(view, certificate_key(certificate)),
+            type=_prove_value(view, type_key(kind.code)),
+            responsibility=_prove_value(view, responsibility_key(responsibility.id)),
+            issuer=_prove_value(view, department_key(value.issuer)),
+            keys=tuple(_prove_value(view, envelope_key_key(*signer)) for signer in _signers_of((*records, approval))),
+        ),
+        records=tuple(records),
+        approval=approval,
+        block=EntryProof(entry=view.entry(last), index=last, path=tuple(view.inclusion_path(last))),
+        checkpoint=note_of(
+            view.validators,
+            view.checkpoint,
+            log_public=public,
+            log_signature=signature,
+            cosignatures_max=view.validators.quorum,
+        ),
+    )
+    data = bundle.print()
+    if len(data) > BUNDLE_BYTES_MAX:
+        raise OversizeError("bundle", size=len(data), size_max=BUNDLE_BYTES_MAX)
+    return data
+
+
+def _value(view: LedgerView, key: bytes, kind: type[T]) -> T:
+    if (data := view.value_bytes(key)) is None:
+        raise NotFoundError(f"there is no {key.decode()} as of height {view.checkpoint.height}")
+    return decode(kind, data)
+
+
+def _prove_value(view: LedgerView, key: bytes) -> ValueProof:
+    if (data := view.value_bytes(key)) is None:
+        raise NotFoundError(f"there is no {key.decode()} as of height {view.checkpoint.height}")
+    return ValueProof.of(data, view.prove(key))
+
+
+def _prove_record(view: LedgerView, index: int, position: int) -> RecordProof:
+    records = view.envelope(index).records
+    return RecordProof(
+        record=records[position],
+        position=position,
+        path=inclusion_path([record_leaf(record) for record in records], position),
+        logged=EntryProof(entry=view.entry(index), index=index, path=tuple(view.inclusion_path(index))),
+    )
+
+
+def _prove_approval(view: LedgerView, responsibility: Responsibility) -> RecordProof:
+    """Return the record that approved the revision which counts. A revision is approved once."""
+    wanted = ApproveResponsibility(id=responsibility.id, revision=responsibility.approved_revision).encode()
+    for index, position in view.history(responsibility_key(responsibility.id)):
+        if view.envelope(index).records[position] == wanted:
+            return _prove_record(view, index, position)
+    raise NotFoundError(f"responsibility {responsibility.id} was never approved")
+
+
+def _signers_of(proofs: Iterable[RecordProof]) -> list[tuple[str, int]]:
+    """Return department and key number of every envelope, each once, ascending."""
+    headers = (decode(EnvelopeEntry, proof.logged.entry).header for proof in proofs)
+    return sorted({(header.department, header.key_id) for header in headers})

@@ -1,0 +1,270 @@
+"""A statement: what a verifier reports of a certificate, in fixed parts, for people and for programs.
+
+It answers three questions apart, because they have different answers in different hands: is this certificate genuine,
+is it valid, and how old is what we know? Only from the answers, and from which of them the asker needs, follows one
+verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
+from typing import Any, Literal
+
+from ledger.registers.certificates.values import Status
+
+FORMAT = "mulu.statement/1"
+
+Requirement = Literal["all", "genuine"]
+"""What the asker needs: all three answers, or only that the certificate is genuine."""
+
+
+STATUS_WORDS = {status: status.value.replace("_", " ") for status in Status} | {Status.LAPSED: "replaced"}
+"""What people call a status. Only a valid certificate may be relied on."""
+
+
+class Verdict(Enum):
+    """What the answers come to."""
+
+    ESTABLISHED = "established"
+    REFUTED = "refuted"
+    NOT_ESTABLISHED = "not established"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A block of the ledger and its time, as the network's own clock shows it."""
+
+    height: int
+    time_ms: int
+    utc_offset_hours: int
+
+    def iso(self) -> str:
+        """Return the time as RFC 3339 with the network's offset, to the millisecond."""
+        try:
+            return _local(self.time_ms, self.utc_offset_hours).isoformat(timespec="milliseconds")
+        except OverflowError:
+            return f"{self.time_ms} ms after 1970-01-01T00:00Z"
+
+    def text(self) -> str:
+        """Return the time to the second and the block, for people."""
+        try:
+            return f"{_local(self.time_ms, self.utc_offset_hours).isoformat(' ', 'seconds')} (block {self.height})"
+        except OverflowError:
+            return f"{self.iso()} (block {self.height})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return height and time."""
+        return {"height": self.height, "time": self.iso()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quorum:
+    """How many departments cosigned, of how many, and how many are needed."""
+
+    signed: int
+    needed: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """Something that has an identifier on the ledger and a name for people."""
+
+    id: str
+    name: str
+    """English and Chinese, or the identifier again where the ledger gives no name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenResponsibility:
+    """On what the issue of the certificate rests, and who approved that."""
+
+    id: str
+    name: str
+    approved_by: str
+    approved_height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One record about the certificate, as the log has it."""
+
+    what: str
+    """The record's tag, for example `certificates.suspend`."""
+    by: str
+    """Name of the department that signed it."""
+    index: int
+    """Of its envelope in the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What was proven of a genuine certificate. Nothing here comes from the bundle's word alone."""
+
+    certificate: str
+    """The certificate's identifier."""
+    issuer: Named
+    type: Named
+    responsibility: ProvenResponsibility
+    recorded: Moment
+    """The block that holds the issue."""
+    valid_from: str
+    valid_until: str | None
+    """Days, `2025-10-01`, both inclusive; None if it has no end."""
+    replaced_by: str | None
+    events: tuple[Event, ...]
+    fields: tuple[tuple[str, str], ...]
+    """Names and values of the disclosed fields."""
+    holder: str | None
+    """Who holds it, if the bundle opens that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """The answers, what they rest on, and what nobody looked at."""
+
+    genuine: bool | None
+    """Whether the network recorded this certificate as it stands here; None if that cannot be said."""
+    status: Status | None
+    """As of `as_of`, the end of its term as of now; None unless it is genuine."""
+    fresh: bool | None
+    """Whether `as_of` is recent enough for the asker; None unless it is genuine."""
+    as_of: Moment | None
+    """The newest block that the bundle speaks of: nothing later is known."""
+    age_s: int | None
+    """Whole seconds from then to now."""
+    signers: tuple[str, ...]
+    """Names of the departments that cosigned, as the policy has them."""
+    quorum: Quorum | None
+    provenance: Provenance | None
+    reasons: tuple[str, ...]
+    """Why an answer is not yes, one sentence each."""
+    not_checked: tuple[str, ...]
+    """What the asker must not take from this statement."""
+    require: Requirement
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the answers come to for what was required. A no weighs more than a "cannot say"."""
+        if self.genuine is None:
+            return Verdict.NOT_ESTABLISHED
+        if not self.genuine:
+            return Verdict.REFUTED
+        if self.require == "genuine":
+            return Verdict.ESTABLISHED
+        if self.status is not Status.VALID:
+            return Verdict.REFUTED
+        return Verdict.ESTABLISHED if self.fresh else Verdict.NOT_ESTABLISHED
+
+    @property
+    def exit_code(self) -> int:
+        """0 established, 3 refuted, 4 not established."""
+        return {Verdict.ESTABLISHED: 0, Verdict.REFUTED: 3, Verdict.NOT_ESTABLISHED: 4}[self.verdict]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the statement as JSON values; every key is always there, null where nothing was established."""
+        proven = self.provenance
+        return {
+            "format": FORMAT,
+            "verdict": self.verdict.value,
+            "genuine": self.genuine,
+            "status": STATUS_WORDS[self.status] if self.status else None,
+            "fresh": self.fresh,
+            "as_of": self.as_of.as_json() if self.as_of else None,
+            "age_s": self.age_s,
+            "certificate": proven.certificate if proven else None,
+            "issuer": _named(proven.issuer) if proven else None,
+            "responsibility": _responsibility(proven.responsibility) if proven else None,
+            "type": _named(proven.type) if proven else None,
+            "recorded": proven.recorded.as_json() if proven else None,
+            "valid_from": proven.valid_from if proven else None,
+            "valid_until": proven.valid_until if proven else None,
+            "replaced_by": proven.replaced_by if proven else None,
+            "events": [{"what": e.what, "by": e.by, "log_index": e.index} for e in proven.events] if proven else [],
+            "holder": proven.holder if proven else None,
+            "fields": dict(proven.fields) if proven else {},
+            "signers": list(self.signers),
+            "quorum": (
+                {"signed": self.quorum.signed, "needed": self.quorum.needed, "of": self.quorum.of}
+                if self.quorum
+                else None
+            ),
+            "reasons": list(self.reasons),
+            "not_checked": list(self.not_checked),
+        }
+
+    def as_text(self) -> str:
+        """Return the statement for people, several lines, without a line end."""
+        return "\n".join((*self._answers(), *self._findings(), *_bullets("Not checked", self.not_checked)))
+
+    def _answers(self) -> Iterator[str]:
+        yield f"{self.verdict.value.capitalize()}."
+        yield f"Genuine      {_yes_no(self.genuine)}"
+        if self.genuine:
+            assert self.status is not None
+            assert self.as_of is not None
+            answer = "yes" if self.status is Status.VALID else f"no, {STATUS_WORDS[self.status]}"
+            yield f"Valid        {answer}, as of {self.as_of.text()}"
+            yield f"Fresh        {_yes_no(self.fresh)}, {_age(self.age_s or 0)}"
+        yield from _bullets("Because", self.reasons)
+
+    def _findings(self) -> Iterator[str]:
+        if (proven := self.provenance) is not None:
+            yield f"Certificate  {proven.certificate}"
+            yield f"Type         {proven.type.name} [{proven.type.id}]"
+            yield f"Issued by    {proven.issuer.name} [{proven.issuer.id}]"
+            grounds = proven.responsibility
+            yield f"Under        {grounds.id} {grounds.name}"
+            yield f"Approved by  {grounds.approved_by} (block {grounds.approved_height})"
+            yield f"Recorded     {proven.recorded.text()}"
+            yield f"Term         {proven.valid_from} to {proven.valid_until or 'no fixed end'}"
+            if proven.replaced_by is not None:
+                yield f"Replaced by  {proven.replaced_by}"
+            for event in proven.events[1:]:
+                yield f"Then         {event.what} by {event.by} (log entry {event.index})"
+            for name, value in proven.fields:
+                yield f"Field        {name}: {value}"
+            if proven.holder is not None:
+                yield f"Holder       {proven.holder}"
+        if self.quorum is not None:
+            count = f"{self.quorum.signed} of {self.quorum.of} departments, {self.quorum.needed} are needed"
+            yield from _bullets(f"Cosigned by {count}", self.signers)
+
+
+def _local(time_ms: int, utc_offset_hours: int) -> datetime:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
+    return moment.astimezone(timezone(timedelta(hours=utc_offset_hours)))
+
+
+def _named(thing: Named) -> dict[str, str]:
+    return {"id": thing.id, "name": thing.name}
+
+
+def _responsibility(grounds: ProvenResponsibility) -> dict[str, Any]:
+    return {
+        "id": grounds.id,
+        "name": grounds.name,
+        "approved_by": grounds.approved_by,
+        "approved_height": grounds.approved_height,
+    }
+
+
+def _yes_no(answer: bool | None) -> str:
+    return {True: "yes", False: "no", None: "cannot say"}[answer]
+
+
+def _age(seconds: int) -> str:
+    """Return an age in the largest unit that fits twice, so that it is exact enough and short."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} old"
+    return f"{seconds} seconds old"
+
+
+def _bullets(title: str, sentences: tuple[str, ...]) -> Iterator[str]:
+    if sentences:
+        yield f"{title}:"
+        yield from (f"  - {sentence}" for sentence in sentences)
