@@ -35,11 +35,13 @@ def _refusal_lines() -> Iterator[str]:
     yield from _section("The whole envelope", _ENVELOPE_REMARK, _IN_ORDER)
     yield from _section("Any record", "", (*RecordRefusal, *ReferenceRefusal))
     for register in REGISTERS:
-        title = f"The register `{register.name}`"
-        yield from _section(title, f"It keeps {register.description}.", tuple(register.codes))
+        title, remark = f"The register `{register.name}`", register.description
+        yield from _section(title, f"{remark[0].upper()}{remark[1:]}.", tuple(register.codes))
 
 
-_ENVELOPE_REMARK = "Checked in this order; the first that fails is the result. An envelope for another network never gets into a block."
+_ENVELOPE_REMARK = (
+    "Checked in this order; the first that fails is the result. The first of all keeps it out of every block."
+)
 _IN_ORDER = (
     EnvelopeRefusal.WRONG_CHAIN,
     EnvelopeRefusal.UNKNOWN_DEPARTMENT,
