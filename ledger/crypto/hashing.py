@@ -26,6 +26,8 @@ class Tag(Enum):
     """What a block's author signs."""
     VOTE = b"mulu/vote/1\x00"
     TIMEOUT = b"mulu/timeout/1\x00"
+    LEADER = b"mulu/leader/1\x00"
+    """Draws the leader of a round among those in good repute."""
     VALIDATORS = b"mulu/validators/1\x00"
     POSSESSION = b"mulu/possession/1\x00"
     """What a new key signs to prove that somebody holds it."""

@@ -1,0 +1,79 @@
+"""Results of pure functions over bytes, kept so that nobody computes them twice.
+
+Several members in one process can share one cache: every entry follows from its key alone, so with it or without it
+each of them does the same. Only what holds is kept. What fails is computed again, because a second message with the
+same id may be sound (a payload swapped on the way must not condemn the block).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from ledger.consensus.messages import Message, decode_message
+
+V = TypeVar("V")
+
+MESSAGES_MAX = 4_096
+"""Decoded messages kept; the bytes of all of them together are bounded by `MESSAGE_BYTES_MAX`."""
+
+MESSAGE_BYTES_MAX = 32 << 20
+
+FACTS_MAX = 65_536
+"""Signatures and certificates known to be valid: a few hundred rounds of 53 validators."""
+
+
+class BoundedCache(Generic[V]):
+    """A map that forgets its oldest half when it is full, so that its order of forgetting is the same on every run."""
+
+    def __init__(self, entries_max: int) -> None:
+        self._entries_max = entries_max
+        self._entries: dict[Hashable, V] = {}
+
+    def get(self, key: Hashable) -> V | None:
+        """Return what was put under `key`, or None if nothing was or it is forgotten."""
+        return self._entries.get(key)
+
+    def put(self, key: Hashable, value: V) -> None:
+        """Keep `value` under `key`."""
+        if len(self._entries) >= self._entries_max:
+            for old in list(self._entries)[: self._entries_max // 2]:
+                del self._entries[old]
+        self._entries[key] = value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
+
+class SharedCache:
+    """Decoded messages by their bytes, and facts about signatures by everything they depend on."""
+
+    def __init__(self) -> None:
+        self._messages: BoundedCache[Message] = BoundedCache(MESSAGES_MAX)
+        self._message_bytes = 0
+        self._facts: BoundedCache[bool] = BoundedCache(FACTS_MAX)
+
+    def decode(self, data: bytes) -> Message:
+        """Return `decode_message(data)`.
+
+        Raises:
+            DecodeError: As `decode_message`.
+        """
+        message = self._messages.get(data)
+        if message is None:
+            message = decode_message(data)
+            self._message_bytes += len(data)
+            if self._message_bytes > MESSAGE_BYTES_MAX:
+                self._messages.clear()
+                self._message_bytes = len(data)
+            self._messages.put(data, message)
+        return message
+
+    def knows(self, fact: Hashable) -> bool:
+        """Return whether `fact` was found to hold before."""
+        return self._facts.get(fact) is not None
+
+    def learn(self, fact: Hashable) -> None:
+        """Remember that `fact` holds. It names the check and every value that the check looked at."""
+        self._facts.put(fact, True)

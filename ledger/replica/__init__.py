@@ -1,0 +1,30 @@
+"""One whole member without I/O: pool, engine, execution, log, checkpoints, catch-up.
+
+    member      the `Replica`: events in, effects out
+    admission   which envelopes get into the pool
+    pool        where they wait
+    history     state, log and blocks as far as they are executed
+    cache       what members in one process may share
+
+The same `Replica` runs behind real sockets and disks and on a simulator's virtual ones.
+"""
+
+from ledger.replica.admission import NotAdmittedError
+from ledger.replica.cache import MemberCache
+from ledger.replica.history import BlockArchive, History, MemoryArchive, Placement
+from ledger.replica.member import EnvelopeStatus, Options, Receipt, Replica
+from ledger.replica.pool import PoolFullError
+
+__all__ = [
+    "BlockArchive",
+    "EnvelopeStatus",
+    "History",
+    "MemberCache",
+    "MemoryArchive",
+    "NotAdmittedError",
+    "Options",
+    "Placement",
+    "PoolFullError",
+    "Receipt",
+    "Replica",
+]

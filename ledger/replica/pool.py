@@ -1,0 +1,124 @@
+"""The pool: admitted envelopes that wait for a block, in bounded memory."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Collection, Iterator
+
+from ledger.errors import NotYetError
+from ledger.identifiers import EnvelopeId
+from ledger.limits import ENVELOPES_PER_BLOCK_MAX, SEQUENCE_WINDOW
+from ledger.state.prepared import PreparedEnvelope
+
+POOL_ENVELOPES_MAX = 4 * ENVELOPES_PER_BLOCK_MAX
+"""Envelopes waiting at once: four full blocks."""
+
+POOL_BYTES_MAX = 64 << 20
+"""Bytes of all waiting envelopes together."""
+
+KeyName = tuple[str, int]
+"""(credit code, key id) of the key that signed."""
+
+
+class PoolFullError(NotYetError):
+    """The pool, or the signing key's share of it, is full; later there is room again."""
+
+    code = "pool_full"
+
+
+class Pool:
+    """Envelopes by id, and by key in the order of their sequence numbers.
+
+    Keys are served in the order in which their oldest envelope came; an envelope never leaves before one of the same
+    key with a smaller number, so that a window cannot move past what waits.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[EnvelopeId, PreparedEnvelope] = {}
+        self._by_key: dict[KeyName, list[tuple[int, EnvelopeId]]] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, envelope: EnvelopeId) -> bool:
+        return envelope in self._by_id
+
+    def get(self, envelope: EnvelopeId) -> PreparedEnvelope | None:
+        """Return the waiting envelope with this id."""
+        return self._by_id.get(envelope)
+
+    def check_room(self, envelope: PreparedEnvelope) -> None:
+        """Check that `envelope` fits.
+
+        Raises:
+            PoolFullError: It does not.
+        """
+        if len(self._by_id) >= POOL_ENVELOPES_MAX or self._bytes + len(envelope.raw) > POOL_BYTES_MAX:
+            raise PoolFullError(f"the pool holds {len(self._by_id)} envelopes of {self._bytes} bytes")
+        waiting = self._by_key.get(_key_of(envelope), [])
+        if len(waiting) >= SEQUENCE_WINDOW:
+            raise PoolFullError(f"{len(waiting)} envelopes of one key are waiting already")
+
+    def add(self, envelope: PreparedEnvelope) -> None:
+        """Keep an envelope that was admitted, for which there is room, and that is not there yet."""
+        self._by_id[envelope.id] = envelope
+        insort(self._by_key.setdefault(_key_of(envelope), []), (envelope.envelope.header.sequence, envelope.id))
+        self._bytes += len(envelope.raw)
+
+    def discard(self, envelope: EnvelopeId) -> None:
+        """Forget an envelope, if it is there."""
+        pooled = self._by_id.pop(envelope, None)
+        if pooled is None:
+            return
+        key = _key_of(pooled)
+        waiting = self._by_key[key]
+        waiting.remove((pooled.envelope.header.sequence, envelope))
+        if not waiting:
+            del self._by_key[key]
+        self._bytes -= len(pooled.raw)
+
+    def keys(self) -> list[KeyName]:
+        """Return the keys that have envelopes waiting."""
+        return list(self._by_key)
+
+    def discard_of_key(self, key: KeyName, is_dead: Callable[[PreparedEnvelope], bool]) -> None:
+        """Forget those envelopes of a key that can never be accepted any more."""
+        for _, envelope in list(self._by_key.get(key, ())):
+            if is_dead(self._by_id[envelope]):
+                self.discard(envelope)
+
+    def discard_expired(self, height: int) -> None:
+        """Forget envelopes that no block above `height` may hold."""
+        for envelope in [e.id for e in self._by_id.values() if e.envelope.header.valid_until <= height]:
+            self.discard(envelope)
+
+    def choose(self, *, height: int, bytes_max: int, taken: Collection[EnvelopeId]) -> tuple[PreparedEnvelope, ...]:
+        """Return envelopes for a block of `height`; they stay in the pool until they are committed.
+
+        Args:
+            bytes_max: Bound on their bytes together; an envelope that does not fit ends its key's turn.
+            taken: Envelopes that the block's uncommitted ancestors hold already.
+        """
+        chosen: list[PreparedEnvelope] = []
+        size = 0
+        for envelope in self._in_order():
+            if len(chosen) >= ENVELOPES_PER_BLOCK_MAX:
+                break
+            if envelope.id in taken or envelope.envelope.header.valid_until < height:
+                continue
+            if size + len(envelope.raw) > bytes_max and chosen:
+                break
+            chosen.append(envelope)
+            size += len(envelope.raw)
+        return tuple(chosen)
+
+    def _in_order(self) -> Iterator[PreparedEnvelope]:
+        for waiting in self._by_key.values():
+            for _, envelope in waiting:
+                yield self._by_id[envelope]
+
+
+def _key_of(envelope: PreparedEnvelope) -> KeyName:
+    header = envelope.envelope.header
+    return header.department, header.key_id
