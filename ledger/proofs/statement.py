@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from ledger.registers.certificates.values import Status
 
@@ -146,6 +146,23 @@ class Statement:
     """What the asker must not take from this statement."""
     require: Requirement
 
+    @classmethod
+    def without_evidence(cls, genuine: bool | None, reason: str, require: Requirement) -> Self:
+        """Return the statement that nothing was proven, for one reason: it is a forgery, or nobody can say."""
+        return cls(
+            genuine=genuine,
+            status=None,
+            fresh=None,
+            as_of=None,
+            age_s=None,
+            signers=(),
+            quorum=None,
+            provenance=None,
+            reasons=(reason,),
+            not_checked=(),
+            require=require,
+        )
+
     @property
     def verdict(self) -> Verdict:
         """What the answers come to for what was required. A no weighs more than a "cannot say"."""
@@ -197,8 +214,13 @@ class Statement:
         }
 
     def as_text(self) -> str:
-        """Return the statement for people, several lines, without a line end."""
-        return "\n".join((*self._answers(), *self._findings(), *_bullets("Not checked", self.not_checked)))
+        """Return the statement for people, several lines, without a line end.
+
+        Names and values come from a ledger and a file: what no printer shows is spelled out, so that none of them can
+        begin a line of its own or move a terminal's cursor.
+        """
+        lines = (*self._answers(), *self._findings(), *_bullets("Not checked", self.not_checked))
+        return "\n".join(map(_printable, lines))
 
     def _answers(self) -> Iterator[str]:
         yield f"{self.verdict.value.capitalize()}."
@@ -268,3 +290,9 @@ def _bullets(title: str, sentences: tuple[str, ...]) -> Iterator[str]:
     if sentences:
         yield f"{title}:"
         yield from (f"  - {sentence}" for sentence in sentences)
+
+
+def _printable(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -100,16 +100,16 @@ def verify_bundle(
     try:
         policy = parse_policy(policy_text)
     except DecodeError as error:
-        return _no_statement(None, f"the policy cannot be used: {error}", require)
+        return Statement.without_evidence(None, f"the policy cannot be used: {error}", require)
     if policy.day_at(now_ms) > policy.valid_until:
         reason = f"the policy was to be used until {format_day(policy.valid_until)}; get a newer one"
-        return _no_statement(None, reason, require)
+        return Statement.without_evidence(None, reason, require)
     try:
         evidence = _establish(bundle, policy)
     except (DecodeError, NotEstablishedError) as error:
-        return _no_statement(None, str(error), require)
+        return Statement.without_evidence(None, str(error), require)
     except (ProofError, SignatureError) as error:
-        return _no_statement(False, f"forged or changed: {error}", require)
+        return Statement.without_evidence(False, f"forged or changed: {error}", require)
     return _statement(evidence, policy, now_ms=now_ms, max_age_s=max_age_s, require=require)
 
 
@@ -234,23 +234,6 @@ def _check_signature(public: bytes, message: bytes, record: LoggedRecord) -> Non
         raise NotEstablishedError(
             f"the envelope at log entry {record.index} is recorded, but not checkable by standard tools"
         ) from None
-
-
-def _no_statement(genuine: bool | None, reason: str, require: Requirement) -> Statement:
-    """Return a statement that establishes nothing, or refutes, for one reason."""
-    return Statement(
-        genuine=genuine,
-        status=None,
-        fresh=None,
-        as_of=None,
-        age_s=None,
-        signers=(),
-        quorum=None,
-        provenance=None,
-        reasons=(reason,),
-        not_checked=(),
-        require=require,
-    )
 
 
 def _statement(evidence: _Evidence, policy: Policy, *, now_ms: int, max_age_s: int, require: Requirement) -> Statement:

@@ -11,20 +11,22 @@ from typing import Any
 import msgspec
 import pytest
 import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.blocks.checkpoint import checkpoint_text, cosignature_line, cosigned_bytes, log_line
 from ledger.blocks.envelope import Envelope
 from ledger.blocks.log import BlockRecord, EnvelopeEntry
 from ledger.crypto import edwards
-from ledger.crypto.commitments import disclose
-from ledger.crypto.hashing import sha256
+from ledger.crypto.commitments import commit, disclose
+from ledger.crypto.hashing import Tag, sha256
 from ledger.crypto.signatures import verify_signature, verify_strict
 from ledger.encoding import Canonical, decode
 from ledger.errors import DecodeError, SignatureError
 from ledger.members.calendar import parse_day
 from ledger.members.departments import Department, EnvelopeKey
 from ledger.members.validators import ValidatorSet
-from ledger.proofs.bundle import BUNDLE_BYTES_MAX, Opening, build_bundle
+from ledger.proofs.bundle import BUNDLE_BYTES_MAX, HolderOpening, Opening, build_bundle
 from ledger.proofs.notes import parse_note
 from ledger.proofs.policy import make_policy
 from ledger.proofs.statement import Statement, Verdict
@@ -116,6 +118,25 @@ def test_the_same_ledger_gives_the_same_bundle() -> None:
     """Nothing in a bundle depends on when or where it is made."""
     again = build_bundle(ledger_with_certificate(found()).view(), IDENTIFIER, OPENING)
     assert again == BUNDLE
+
+
+def test_what_a_ledger_says_cannot_draw_on_a_terminal() -> None:
+    """A line end or an escape sequence in a value is spelled out, so that it forges no line of the statement."""
+    hostile = HolderOpening(holder="x\nGenuine      yes\x1b[2J\u202e", key=HOLDER.key)
+    ledger = ledger_with_certificate(GENESIS)
+    record = IssueCertificate(
+        identifier=SUCCESSOR,
+        holder=commit(Tag.HOLDER, hostile.key, hostile.holder.encode()),
+        content=sha256(b"content"),
+        valid_from="2025-09-15",
+        replaces=IDENTIFIER,
+    )
+    ledger.execute(ledger.sign(MARKET_REGULATION, record))
+    bundle = build_bundle(ledger.view(), SUCCESSOR, Opening(holder=hostile))
+    statement = verify(bundle, now_ms=ledger.state.time_ms)
+    assert statement.as_json()["holder"] == hostile.holder
+    assert all(line.isprintable() for line in statement.as_text().split("\n"))
+    assert r"x\nGenuine      yes\x1b[2J\u202e" in statement.as_text()
 
 
 def test_a_bundle_is_small() -> None:
@@ -304,6 +325,14 @@ def test_another_spelling_is_unreadable(data: bytes) -> None:
     statement = verify(data)
     assert (statement.exit_code, statement.genuine) == (4, None)
     assert len(statement.reasons) == 1
+
+
+@given(st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_get_a_statement(data: bytes) -> None:
+    """No exception escapes, alone or inside the frame of a good bundle, and nothing is established."""
+    assert verify(data).exit_code == 4
+    middle = len(BUNDLE) // 2
+    assert verify(BUNDLE[:middle] + data + BUNDLE[middle + 1 :]).exit_code in (3, 4)
 
 
 def test_an_unknown_version_is_named() -> None:

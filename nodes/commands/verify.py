@@ -1,0 +1,159 @@
+"""`mulu verify`: check a certificate's bundle against a policy, offline.
+
+Nothing here but reading two files and printing: what is checked is in `ledger.proofs.verify`. The command must start
+quickly, so that it imports no web framework and no drawing library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nodes.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from ledger.proofs.statement import Statement
+
+DESCRIPTION = """\
+Check a certificate offline. Three questions are answered: is it genuine, is it valid, and is what we know recent?
+The policy says whose cosignatures count. Take it from somebody you trust, never from whoever shows the certificate.
+"""
+
+EPILOG = """\
+example:
+  mulu verify out/bundles/CERTIFICATE.json --policy out/policy.txt
+
+exit codes: 0 genuine, valid and recent
+            3 no: forged or changed, or genuine but suspended, revoked, replaced or expired (the text says which)
+            4 cannot say: no policy or that of another network, an unreadable or unknown form, too old
+            2 the command was called wrongly
+"""
+
+_AGE = re.compile(r"([0-9]{1,9})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command and its options."""
+    parser = commands.add_parser(
+        "verify",
+        help="check a certificate's bundle offline, against a policy",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the certificate's bundle")
+    parser.add_argument("--policy", type=Path, metavar="POLICY", help="policy.txt of the network that is trusted")
+    parser.add_argument("--json", action="store_true", help="print the statement as one JSON object")
+    parser.add_argument(
+        "--now", type=_time_ms, metavar="TIME", help="use this time instead of the clock: 2025-10-01T09:00:00+08:00"
+    )
+    parser.add_argument(
+        "--max-age",
+        type=_age_s,
+        default=_age_s("7d"),
+        metavar="AGE",
+        help="older is not recent: 90s, 15m, 12h; 7d if not given",
+    )
+    parser.add_argument(
+        "--require",
+        choices=("all", "genuine"),
+        default="all",
+        help="`genuine` asks only the first question; `all` if not given",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print no statement; the exit code is the answer")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the statement and return its exit code."""
+    # Imported here, because `mulu verify --help` needs none of it.
+    from ledger.proofs.bundle import BUNDLE_BYTES_MAX
+    from ledger.proofs.policy import POLICY_BYTES_MAX
+    from ledger.proofs.statement import Statement
+    from ledger.proofs.verify import verify_bundle
+
+    try:
+        if arguments.policy is None:
+            raise _UnreadableError("no policy: name the trusted network's policy.txt with --policy")
+        # One byte more than may be: enough to see that a file is too long, however long it is.
+        policy = _read(arguments.policy, "policy", POLICY_BYTES_MAX + 1)
+        bundle = _read(arguments.file, "bundle", BUNDLE_BYTES_MAX + 1)
+        policy_text = _text_of(policy, arguments.policy)
+    except _UnreadableError as error:
+        print(f"mulu verify: {error}", file=sys.stderr)
+        statement = Statement.without_evidence(None, str(error), arguments.require)
+        if arguments.json:
+            _print(statement, as_json=True)
+        return ExitCode(statement.exit_code)
+    statement = verify_bundle(
+        bundle,
+        policy_text,
+        now_ms=time.time_ns() // 1_000_000 if arguments.now is None else arguments.now,
+        max_age_s=arguments.max_age,
+        require=arguments.require,
+    )
+    if not arguments.quiet:
+        _print(statement, as_json=arguments.json)
+    return ExitCode(statement.exit_code)
+
+
+def _print(statement: Statement, *, as_json: bool) -> None:
+    text = json.dumps(statement.as_json(), ensure_ascii=False, indent=2) if as_json else statement.as_text()
+    # A terminal or a pipe that knows no Chinese gets escapes instead of an error.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+class _UnreadableError(Exception):
+    """A file that is not there, not a file, empty, or not ours to read."""
+
+
+def _read(path: Path, what: str, size_max: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(size_max)
+    except FileNotFoundError:
+        raise _UnreadableError(f"there is no {what} at {path}") from None
+    except IsADirectoryError:
+        raise _UnreadableError(f"{path} is a directory; the {what} is one file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise _UnreadableError(f"the {what} {path} cannot be read: {reason}") from None
+    if not data:
+        raise _UnreadableError(f"the {what} {path} is empty")
+    return data
+
+
+def _text_of(data: bytes, path: Path) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise _UnreadableError(f"the policy {path} is not UTF-8 text") from None
+
+
+def _time_ms(text: str) -> int:
+    """Return Unix milliseconds of an RFC 3339 time with an offset."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a time: {text!r}; write 2025-10-01T09:00:00+08:00") from None
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} says no offset from UTC; add +08:00 or Z")
+    try:
+        return round(moment.timestamp() * 1000)
+    except (OverflowError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is out of range") from None
+
+
+def _age_s(text: str) -> int:
+    """Return seconds of an age such as `7d`."""
+    if not (match := _AGE.fullmatch(text)):
+        raise argparse.ArgumentTypeError(f"not an age: {text!r}; write 90s, 15m, 12h or 7d")
+    return int(match[1]) * _SECONDS[match[2]]
