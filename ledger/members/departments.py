@@ -19,7 +19,6 @@ DEPARTMENT = "department"
 DIRECTORY_AUTHORITY = "directory_authority"
 PROVIDER = "provider"
 REGISTRAR = "registrar"
-ROLES = frozenset({AUDITOR, DEPARTMENT, DIRECTORY_AUTHORITY, PROVIDER, REGISTRAR})
 """What a member may do; each rule that needs a role names it."""
 
 CreditCodeText = Annotated[str, Meta(min_length=18, max_length=18)]
@@ -40,7 +39,7 @@ class Department(Canonical, tag="members/department", kw_only=True):
     name_before: ShortText
     """Name before the last reorganisation, empty if it is unchanged."""
     roles: tuple[str, ...]
-    """Of `ROLES`, sorted."""
+    """Of the five above, sorted."""
     predecessors: tuple[CreditCodeText, ...]
     successors: tuple[CreditCodeText, ...]
     valid_from: UInt63

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from ledger.blocks.envelope import EnvelopeHeader
 from ledger.blocks.log import BlockRecord, EnvelopeEntry
@@ -52,6 +54,8 @@ class Execution:
     """The state's tree after the changes."""
     touched: tuple[tuple[tuple[bytes, ...], ...], ...]
     """For each envelope and each record in it, the state keys it set; none for a refused record."""
+    touched_by_deadlines: tuple[tuple[bytes, ...], ...]
+    """For each deadline in the block record, the state keys that acting on it set."""
     deadlines: tuple[Deadline, ...]
     """Deadlines that were set, lifted or passed, with their new values."""
 
@@ -116,11 +120,12 @@ class _BlockContext:
         self._put_deadline(deadline)
 
     def lift_deadline(self, due_ms: int, subject: bytes) -> None:
-        self._settle_deadline(due_ms, subject, "lifted")
+        if not self._settle_deadline(due_ms, subject, "lifted"):
+            raise InvariantBrokenError(f"no deadline at {due_ms} is pending for {subject!r}")
 
-    def pass_deadline(self, due_ms: int, subject: bytes) -> None:
-        """Take note that a deadline passed."""
-        self._settle_deadline(due_ms, subject, "passed")
+    def pass_deadline(self, due_ms: int, subject: bytes) -> bool:
+        """Take note that a deadline passed; return False if an earlier one of this block has lifted it."""
+        return self._settle_deadline(due_ms, subject, "passed")
 
     def accept_record(self) -> tuple[bytes, ...]:
         """Keep what the current record put; return its keys."""
@@ -147,19 +152,12 @@ class _BlockContext:
         """Return the newest value of each deadline that was set or settled."""
         return tuple(self._deadlines.values())
 
-    def _settle_deadline(self, due_ms: int, subject: bytes, status: str) -> None:
+    def _settle_deadline(self, due_ms: int, subject: bytes, status: Literal["passed", "lifted"]) -> bool:
         deadline = self.get(deadline_key(due_ms, subject), Deadline)
         if deadline is None or deadline.status != "pending":
-            raise InvariantBrokenError(f"no deadline at {due_ms} is pending for {subject!r}")
-        self._put_deadline(
-            Deadline(
-                due_ms=due_ms,
-                subject=subject,
-                status="passed" if status == "passed" else "lifted",
-                set_height=deadline.set_height,
-                settled_height=int(self.height),
-            )
-        )
+            return False
+        self._put_deadline(replace(deadline, status=status, settled_height=int(self.height)))
+        return True
 
     def _put_deadline(self, deadline: Deadline) -> None:
         key = deadline_key(deadline.due_ms, deadline.subject)
@@ -181,7 +179,7 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
         raise ValueError(f"block of height {header.height} executed on the state of height {state.height}")
     height = Height(header.height)
     context = _BlockContext(state, height=height, time_ms=header.time_ms)
-    deadlines = _execute_deadlines(state, context)
+    due, touched_by_deadlines = _execute_deadlines(state, context)
     results, touched, entries = [], [], []
     for prepared, speaker in zip(block.envelopes, _authenticate(state, height, block.envelopes, verify), strict=True):
         envelope = prepared.envelope
@@ -202,7 +200,7 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
         time_ms=header.time_ms,
         state_root=tree.root,
         validators_hash=state.validators.hash,
-        deadlines=deadlines,
+        deadlines=due,
     )
     entries.append(encode(record))
     return Execution(
@@ -213,22 +211,25 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
         changes=changes,
         tree=tree,
         touched=tuple(touched),
+        touched_by_deadlines=touched_by_deadlines,
         deadlines=context.deadlines(),
     )
 
 
-def _execute_deadlines(state: State, context: _BlockContext) -> tuple[bytes, ...]:
-    """Act on the earliest deadlines before the block's time; return their subjects in order."""
-    due = state.pending_deadlines.before(context.time_ms, limit=DEADLINES_PER_BLOCK_MAX)
-    for due_ms, subject in due:
-        context.pass_deadline(due_ms, subject)
+def _execute_deadlines(state: State, context: _BlockContext) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, ...], ...]]:
+    """Act on the earliest deadlines before the block's time; return their subjects in order, and what each touched."""
+    subjects, touched = [], []
+    for due_ms, subject in state.pending_deadlines.before(context.time_ms, limit=DEADLINES_PER_BLOCK_MAX):
+        if not context.pass_deadline(due_ms, subject):
+            continue
         try:
             state.rulebook.deadline_rules[subject.partition(b"/")[0]](subject, context)
         except (Refused, KeyError) as error:
             # Nobody spoke, so nobody can be told: a register that sets a deadline must be able to act on it.
             raise InvariantBrokenError(f"the deadline of {subject!r} cannot be acted upon: {error!r}") from error
-        context.accept_record()
-    return tuple(subject for _, subject in due)
+        subjects.append(subject)
+        touched.append(context.accept_record())
+    return tuple(subjects), tuple(touched)
 
 
 def _authenticate(

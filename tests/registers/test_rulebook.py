@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from ledger.registers.context import Context
 from ledger.registers.deadlines import Deadline, deadline_key
 from ledger.registers.register import Register, Rulebook
 from ledger.state.store import State
-from tests.registers.catalogue import METADATA, data_item
+from tests.registers.catalogue import METADATA, catalogued, data_item
 from tests.state.small_ledger import HOUSING, MARKET, SmallLedger
 
 
@@ -122,6 +123,9 @@ def test_a_deadline_acts_once_the_time_is_beyond_it(rulebook: Rulebook) -> None:
     late = ledger.envelope(MARKET, Answer(question="why"))
     execution = ledger.execute(late, time_ms=due_ms + 1)
     assert execution.record.deadlines == (question_key("why"),)
+    assert [set(keys) for keys in execution.touched_by_deadlines] == [
+        {deadline_key(due_ms, question_key("why")), question_key("why")}
+    ]
     assert rulebook.code_of(execution.results[0][0]) is QuestionsRefusal.TOO_LATE
     assert outcome(ledger, "why") == "closed at 3 by nobody"
     deadline = ledger.state.get(deadline_key(due_ms, question_key("why")), Deadline)
@@ -138,6 +142,23 @@ def test_a_lifted_deadline_never_acts(rulebook: Rulebook) -> None:
     assert ledger.put(MARKET, Answer(question="why"), time_ms=due_ms) == ["accepted"]
     assert ledger.execute(time_ms=due_ms + 1).record.deadlines == ()
     assert outcome(ledger, "why") == MARKET
+    assert len(ledger.state.pending_deadlines) == 0
+
+
+def test_a_deadline_may_lift_one_that_is_due_after_it() -> None:
+    """What the first made pointless does not act, and is not listed."""
+    start = SmallLedger().state.time_ms
+
+    def close_the_other_too(subject: bytes, context: Context) -> None:
+        close(subject, context)
+        context.lift_deadline(start + 2_000, question_key("second"))
+
+    closing = replace(QUESTIONS, deadline_rule=close_the_other_too)
+    ledger = SmallLedger(rulebook=Rulebook((*REGISTERS, closing)))
+    ledger.put(HOUSING, Ask(question="second", due_ms=start + 2_000), Ask(question="first", due_ms=start + 1_500))
+    execution = ledger.execute(time_ms=start + 60_000)
+    assert execution.record.deadlines == (question_key("first"),)
+    assert outcome(ledger, "second") == "open"
     assert len(ledger.state.pending_deadlines) == 0
 
 
@@ -247,6 +268,12 @@ def test_a_record_has_a_bound() -> None:
     """Bytes beyond it are not looked at."""
     with pytest.raises(OversizeError):
         RULEBOOK.decode_record(bytes(RECORD_BYTES_MAX + 1))
+
+
+def test_state_keys_begin_with_the_name_of_their_register() -> None:
+    """So that no register ever writes into another."""
+    names = {key.partition(b"/")[0].decode() for key, _ in catalogued().state.items()}
+    assert names == {register.name for register in REGISTERS}
 
 
 def test_every_record_and_value_has_one_byte_form() -> None:

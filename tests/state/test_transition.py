@@ -319,11 +319,13 @@ def test_replaying_the_blocks_gives_the_same_roots(blocks: list[list[tuple[str, 
 
 _HISTORY = """
 import hashlib
-from tests.state.small_ledger import HOUSING, MARKET, SmallLedger
+from tests.registers.catalogue import catalogued, identifier, issue, table
+from tests.state.small_ledger import HOUSING, MARKET
 from tests.state.test_transition import REVOKE_NOTHING, add_key
-ledger = SmallLedger()
+ledger = catalogued()
 for number in (2, 3, 4):
     ledger.execute(*(ledger.envelope(who, add_key(who, number), REVOKE_NOTHING) for who in (MARKET, HOUSING)))
+    ledger.put(HOUSING, *(issue(identifier(f"{number}{serial}")) for serial in range(9)), table(revision=number - 1))
 print(hashlib.sha256(b"".join(entry for e in ledger.executions for entry in e.entries)).hexdigest())
 """
 

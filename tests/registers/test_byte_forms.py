@@ -1,0 +1,131 @@
+"""The byte forms of all records and values, pinned: a change of one is a change of what departments sign.
+
+Each form is given by the first 8 bytes of its SHA-256. A deliberate change raises the version and is told in the
+changelog.
+"""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+
+from ledger.crypto.hashing import sha256
+from ledger.encoding import Canonical
+from ledger.registers import REGISTERS
+from ledger.registers.certificates.records import (
+    ChangeCertificate,
+    LiftSuspension,
+    RecordCopy,
+    RecordVerification,
+    RetireType,
+    RevokeCertificate,
+    SuspendCertificate,
+)
+from ledger.registers.deadlines import Deadline
+from ledger.registers.directories.records import (
+    ApproveDataItem,
+    ApproveResponsibility,
+    PublishSystem,
+    WithdrawDataItem,
+    WithdrawResponsibility,
+    WithdrawTable,
+)
+from ledger.registers.members.records import AddEnvelopeKey, RevokeEnvelopeKey
+from tests.registers.catalogue import catalogued, certificate_type, data_item, identifier, issue, responsibility, table
+from tests.state.small_ledger import HOUSING, NETWORK, key_of, proven
+
+ONE, TWO = identifier("1"), identifier("2")
+SYSTEM = PublishSystem(id="AN-S1", revision=1, name_zh="许可系统", name_en="", location="cloud", protection_level=3)
+RECORDS: tuple[Canonical, ...] = (
+    AddEnvelopeKey(key_id=2, key=proven(NETWORK, HOUSING, "envelope/2", key_of("two"))),
+    RevokeEnvelopeKey(key_id=2, reason="rotated"),
+    responsibility(),
+    ApproveResponsibility(id="AN-01", revision=1),
+    WithdrawResponsibility(id="AN-01", reason="reform"),
+    data_item(),
+    ApproveDataItem(id="AN-01-D1", revision=1),
+    WithdrawDataItem(id="AN-01-D1", reason="reform"),
+    SYSTEM,
+    table(),
+    WithdrawTable(id="AN-01-T1", reason="reform"),
+    certificate_type(),
+    RetireType(code="11100000C00000016E022", reason="merged"),
+    issue(TWO, replaces=ONE),
+    ChangeCertificate(certificate=TWO, revision=2, content=sha256(b"new"), reason="renamed"),
+    SuspendCertificate(certificate=TWO, reason="inspection"),
+    LiftSuspension(certificate=TWO, reason="mended"),
+    RevokeCertificate(certificate=TWO, kind="revoked", reason="fraud"),
+    RecordCopy(certificate=TWO, reason="tender", valid_until=None),
+    RecordVerification(certificate=TWO, purpose="counter check"),
+)
+RECORD_FORMS = {
+    "members.add_key": "1591f32c823e81a9",
+    "members.revoke_key": "e6b80c6037752383",
+    "directories.publish_responsibility": "22ae1275c0d0e546",
+    "directories.approve_responsibility": "f56a0f58e22512b7",
+    "directories.withdraw_responsibility": "8d2d32baf3096a4f",
+    "directories.publish_data_item": "0b4fbcefdbadf003",
+    "directories.approve_data_item": "7d17fc988c694b85",
+    "directories.withdraw_data_item": "faa9050f6ebab537",
+    "directories.publish_system": "9eaa0db7659f7208",
+    "directories.publish_table": "44eef76045ad8b2a",
+    "directories.withdraw_table": "649f8f0d044da931",
+    "certificates.define_type": "1bceb507441fbb6b",
+    "certificates.retire_type": "f7053e377d11fc05",
+    "certificates.issue": "2dc6c2db5b8af82b",
+    "certificates.change": "6a6ce25fd52272a1",
+    "certificates.suspend": "103cb91cad1bbd39",
+    "certificates.lift": "fbd89078abdee258",
+    "certificates.revoke": "f7243d9a6ff10046",
+    "certificates.copy": "04cf0bb8b1c50a56",
+    "certificates.verify": "766bc266ff7dd348",
+}
+VALUE_FORMS = {
+    "certificates/certificate": "482d3ce7083ab4e8",
+    "certificates/type": "9a38e38442ff2664",
+    "certificates/use": "8221d153f18dcff1",
+    "deadlines/deadline": "2d3f0ff9f62dc066",
+    "directories/data-item": "f954ec6224696a7a",
+    "directories/responsibility": "cb1dc85fec6229f0",
+    "directories/system": "c1741522d9c22705",
+    "directories/table": "1bcc6500b5259796",
+    "members/department": "bc00828cd3da8b0a",
+    "members/envelope-key": "9df7308c92196d57",
+    "members/key-owner": "2098c0e7fd16363d",
+    "members/replay-window": "8f4b5954ab4e9325",
+}
+
+
+def tag_of(kind: type[Canonical]) -> str:
+    """Return the tag that begins the byte form."""
+    return str(kind.__struct_config__.tag)
+
+
+def values() -> dict[str, Canonical]:
+    """Return one value of each kind, by tag, as a small ledger holds them."""
+    ledger = catalogued()
+    ledger.put(HOUSING, SYSTEM, table(), issue(ONE), issue(TWO, replaces=ONE), RECORDS[-1])
+    found = {tag_of(type(value)): value for _, value in ledger.state.items()}
+    deadline = Deadline(due_ms=1, subject=b"a/b", status="pending", set_height=1, settled_height=0)
+    return found | {tag_of(Deadline): deadline}
+
+
+def test_a_form_is_pinned_for_every_kind() -> None:
+    """A new record or value comes with its line here."""
+    assert RECORD_FORMS.keys() == {tag_of(kind) for register in REGISTERS for kind in register.rules}
+    assert VALUE_FORMS.keys() == {tag_of(kind) for register in REGISTERS for kind in register.values} | {
+        tag_of(Deadline)
+    }
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: tag_of(type(record)))
+def test_a_record_has_the_form_it_always_had(record: Canonical) -> None:
+    """And an independent reader finds a tag, version 1 and the fields in it."""
+    raw = record.encode()
+    assert sha256(raw)[:8].hex() == RECORD_FORMS[tag_of(type(record))]
+    assert msgpack.unpackb(raw)[:2] == [tag_of(type(record)), 1]
+
+
+def test_values_have_the_forms_they_always_had() -> None:
+    """One of each kind, as a fixed history makes it."""
+    assert {tag: sha256(value.encode())[:8].hex() for tag, value in values().items()} == VALUE_FORMS
