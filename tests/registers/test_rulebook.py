@@ -215,6 +215,36 @@ def test_lifting_what_is_not_pending_is_our_mistake(rulebook: Rulebook) -> None:
         ledger.put(HOUSING, Ask(question="why", due_ms=1))
 
 
+def test_a_deadline_that_cannot_be_acted_upon_is_our_mistake() -> None:
+    """Nobody spoke, so a refusal would reach nobody: the rule refuses, or its register has no rule."""
+
+    def refuse(subject: bytes, context: Context) -> None:
+        raise Refused(QuestionsRefusal.TOO_LATE)
+
+    for rule in (refuse, None):
+        ledger = SmallLedger(rulebook=Rulebook((*REGISTERS, replace(QUESTIONS, deadline_rule=rule))))
+        ledger.put(HOUSING, Ask(question="why", due_ms=ledger.state.time_ms + 2_000))
+        with pytest.raises(InvariantBrokenError, match="cannot be acted upon"):
+            ledger.execute(time_ms=ledger.state.time_ms + 60_000)
+
+
+def test_a_key_read_as_another_kind_is_our_mistake(rulebook: Rulebook) -> None:
+    """Two registers that share a key stop the node, from a rule and from a query alike."""
+    ledger = SmallLedger(rulebook=rulebook)
+    key = question_key("why")
+    ledger.put(HOUSING, Ask(question="why", due_ms=ledger.state.time_ms + 10_000))
+    with pytest.raises(InvariantBrokenError, match="holds a Question, not a Deadline"):
+        ledger.state.get(key, Deadline)
+
+    def misread(record: Answer, context: Context) -> None:
+        context.get(key, Deadline)
+
+    reader = replace(QUESTIONS, rules={Ask: ask, Answer: misread})
+    ledger = SmallLedger(rulebook=Rulebook((*REGISTERS, reader)))
+    with pytest.raises(InvariantBrokenError, match="holds a Question, not a Deadline"):
+        ledger.put(HOUSING, Ask(question="why", due_ms=ledger.state.time_ms + 10_000), Answer(question="why"))
+
+
 def test_registers_share_no_name_tag_number_or_label() -> None:
     """A second claim is refused when the rulebook is made, and every value of the real ones has its register's name."""
 
