@@ -1,1 +1,1 @@
-"""What a run leaves behind, read again from the outside: journals, acknowledgements, bundles, and the checks over them."""
+"""What a run leaves behind, read again from the outside: journals, acknowledgements, bundles; and the checks."""

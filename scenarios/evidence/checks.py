@@ -1,7 +1,8 @@
 """The checks behind a run's verdict. Each is one function over the evidence, computed after the nodes have stopped.
 
-Nothing here asks a node and nothing shares code with the member that wrote the journals (`ledger.replica`): a block id,
-a log root or a quorum is computed again from the bytes. Bundles are checked as anybody would, by `ledger.proofs.verify`.
+Nothing here asks a node, and nothing shares code with the member that wrote the journals (`ledger.replica`): a block
+id, a log root or a quorum is computed again from the bytes. Bundles are checked as anybody would check them, by
+`ledger.proofs.verify`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.proofs.verify import verify_bundle
-from scenarios.evidence.journal import EvidenceError, Journal, StoredBlock, pack, tagged_hash, unpack
-from scenarios.evidence.network import Signers, check_checkpoint, commit_of
-from scenarios.evidence.trees import RunningRoot, leaf, root, tagged_leaf
+from scenarios.evidence.forms import EvidenceError, pack, payload_leaf
+from scenarios.evidence.journal import Journal
+from scenarios.evidence.network import Signers, check_checkpoint, check_commit
+from scenarios.evidence.trees import RunningRoot, leaf, root
 
 ACCEPTED = 0
-EMPTY_LOG = (0, b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Evidence:
 
     signers: Signers
     journals: Sequence[Journal]
+    unreadable: Sequence[str] = ()
+    """Why the journals of other nodes could not be read; one reason is enough for no check over journals to hold."""
     acknowledged: Sequence[Acknowledged] = ()
     planted: Sequence[Planted] = ()
     planted_expected: Mapping[str, int] = field(default_factory=dict)
@@ -92,54 +95,66 @@ def run_checks(evidence: Evidence) -> list[CheckResult]:
     return results
 
 
+def longest(evidence: Evidence) -> Journal:
+    """Return the journal that reaches furthest; ties go to the first.
+
+    Raises:
+        EvidenceError: There is none, or one cannot be read.
+    """
+    return max(_journals(evidence), key=lambda journal: journal.height)
+
+
 def one_block_per_height(evidence: Evidence) -> str:
     """No two journals hold different blocks at one height; each chain is closed, and a quorum's votes commit it."""
-    ids: dict[int, tuple[bytes, str]] = {}
-    for journal in evidence.journals:
+    committed: dict[int, tuple[bytes, str]] = {}
+    for journal in _journals(evidence):
         if journal.executed_twice:
             raise EvidenceError(f"{journal.node} executed height {journal.executed_twice[0]} twice, with two outcomes")
-        if sorted(journal.executed) != list(range(journal.height + 1)):
-            raise EvidenceError(f"{journal.node}'s heights have gaps")
+        before, time_ms = evidence.signers.chain, journal.executed[0].time_ms
+        if journal.executed[0].block != before:
+            raise EvidenceError(f"{journal.node} began with another genesis")
         for height in range(1, journal.height + 1):
-            block, executed = _block_at(journal, height), journal.executed[height]
-            known, who = ids.setdefault(height, (block.id, journal.node))
+            block, executed = journal.block_at(height), journal.executed[height]
+            known, who = committed.setdefault(height, (block.id, journal.node))
             if known != block.id:
-                raise EvidenceError(f"height {height}: {who} has {known.hex()[:16]}, {journal.node} {block.id.hex()[:16]}")
-            before = evidence.signers.chain if height == 1 else _block_at(journal, height - 1).id
+                raise EvidenceError(
+                    f"height {height}: {who} has {known.hex()[:16]}, {journal.node} {block.id.hex()[:16]}"
+                )
             if not block.parent == executed.parent == before:
                 raise EvidenceError(f"{journal.node}, height {height}: the parent is not the block before")
-            if root([tagged_leaf("payload", raw) for raw in block.envelopes]) != block.payload_root:
+            if not block.time_ms == executed.time_ms > time_ms:
+                raise EvidenceError(f"{journal.node}, height {height}: the time is not later than the block before")
+            if root([payload_leaf(raw) for raw in block.payload]) != block.payload_root:
                 raise EvidenceError(f"{journal.node}, height {height}: the payload is not what the header commits to")
-    for journal in evidence.journals:
-        _check_committed(evidence.signers, journal)
-    if not ids:
+            before, time_ms = block.id, block.time_ms
+    if not committed:
         raise EvidenceError("no block was committed")
-    return f"{len(ids)} heights in {len(evidence.journals)} journals"
+    # One node alone decides alone: it has no votes.
+    if len(evidence.signers.consensus) > 1:
+        for journal in evidence.journals:
+            _check_certificates(evidence.signers, journal, committed)
+    return f"{len(committed)} heights in {len(evidence.journals)} journals"
 
 
 def equal_roots(evidence: Evidence) -> str:
     """At each height all journals have one state root and one log root, and every checkpoint attests to that root."""
     states: dict[int, bytes] = {}
     logs: dict[int, tuple[int, bytes]] = {}
-    for journal in evidence.journals:
+    for journal in _journals(evidence):
         for height, size, log_root in _log_roots(journal):
             state = states.setdefault(height, journal.executed[height].state_root)
             if state != journal.executed[height].state_root:
                 raise EvidenceError(f"height {height}: {journal.node} has another state root")
             if logs.setdefault(height, (size, log_root)) != (size, log_root):
                 raise EvidenceError(f"height {height}: {journal.node} has another log root")
+    carried = {block.checkpoint for journal in evidence.journals for block in journal.blocks.values()}
+    kept = {checkpoint for journal in evidence.journals for checkpoint in journal.checkpoints}
     attested = 0
-    seen: set[bytes] = set()
-    for journal in evidence.journals:
-        carried = [block.checkpoint for block in journal.blocks.values() if block.checkpoint is not None]
-        for checkpoint in [*journal.checkpoints, *carried]:
-            if (key := pack(checkpoint)) in seen:
-                continue
-            seen.add(key)
-            height, size, log_root = check_checkpoint(evidence.signers, checkpoint)
-            if height in logs and logs[height] != (size, log_root):
-                raise EvidenceError(f"the checkpoint at height {height} attests to another root than the journals give")
-            attested = max(attested, height)
+    for checkpoint in sorted((carried | kept) - {None}, key=lambda checkpoint: checkpoint.height):
+        check_checkpoint(evidence.signers, checkpoint)
+        if logs.get(checkpoint.height) != (checkpoint.size, checkpoint.root):
+            raise EvidenceError(f"the checkpoint at height {checkpoint.height} attests to what no journal gives")
+        attested = checkpoint.height
     if not attested:
         raise EvidenceError("no checkpoint has a quorum")
     return f"{len(states)} heights, checkpoints up to height {attested}"
@@ -158,7 +173,7 @@ def every_acknowledged_record_once(evidence: Evidence) -> str:
             raise EvidenceError(f"envelope {name} was acknowledged and stands {len(found)} times on the ledger")
         promised = (receipt.height, receipt.log_index, receipt.results)
         if found[0] != promised:
-            raise EvidenceError(f"envelope {name}: the receipt says {promised}, the ledger {found[0]}")
+            raise EvidenceError(f"envelope {name}: the receipt says {_place(promised)}, the ledger {_place(found[0])}")
         records += len(receipt.results)
     return f"{records} records in {len(evidence.acknowledged)} envelopes"
 
@@ -172,7 +187,9 @@ def every_planted_error_refused(evidence: Evidence) -> str:
         if planted.place == "execution":
             if len(found) != 1:
                 raise EvidenceError(f"{name} stands {len(found)} times on the ledger, not once")
-            if (got := found[0][2][planted.record]) != planted.number:
+            results = found[0][2]
+            got = results[planted.record] if planted.record < len(results) else None
+            if got != planted.number:
                 raise EvidenceError(f"{name} has code {got} on the ledger, not {planted.number}")
         else:
             if planted.answer != planted.code:
@@ -188,13 +205,18 @@ def every_planted_error_refused(evidence: Evidence) -> str:
 
 def every_bundle_verifies(evidence: Evidence) -> str:
     """Each bundle is genuine, valid and fresh under the run's policy, and there is one for every type issued."""
+    types = set()
     for bundle in evidence.bundles:
         statement = verify_bundle(bundle.content, evidence.policy, now_ms=bundle.now_ms)
-        if statement.exit_code != 0:
-            raise EvidenceError(f"{bundle.name} does not verify: {statement.summary}")
-    if not evidence.bundles or len(evidence.bundles) < evidence.bundle_types_expected:
-        raise EvidenceError(f"{len(evidence.bundles)} bundles for {evidence.bundle_types_expected} types issued")
-    return f"{len(evidence.bundles)} bundles"
+        if statement.exit_code != 0 or statement.provenance is None:
+            why = statement.reasons[0] if statement.reasons else statement.verdict.value
+            raise EvidenceError(f"{bundle.name} does not verify: {why}")
+        types.add(statement.provenance.type.id)
+    if not types or len(types) < evidence.bundle_types_expected:
+        raise EvidenceError(
+            f"bundles of {len(types)} types; certificates of {evidence.bundle_types_expected} were issued"
+        )
+    return f"{len(evidence.bundles)} bundles of {len(types)} types"
 
 
 CHECKS: tuple[Callable[[Evidence], str], ...] = (
@@ -206,56 +228,55 @@ CHECKS: tuple[Callable[[Evidence], str], ...] = (
 )
 
 
-def _block_at(journal: Journal, height: int) -> StoredBlock:
-    executed = journal.executed[height]
-    block = journal.blocks.get(executed.block)
-    if block is None or block.height != height:
-        raise EvidenceError(f"{journal.node}, height {height}: the executed block is not in the journal")
-    return block
+def _journals(evidence: Evidence) -> Sequence[Journal]:
+    if evidence.unreadable:
+        raise EvidenceError(evidence.unreadable[0])
+    if not evidence.journals:
+        raise EvidenceError("there is no journal")
+    return evidence.journals
 
 
-def _check_committed(signers: Signers, journal: Journal) -> None:
-    """Check that a quorum's votes commit the last executed block; the chain of parents commits those below it."""
-    if not journal.height:
-        return
-    if len(signers.consensus) == 1:
-        # One node alone decides alone: `solo` has no votes.
-        return
-    last = _block_at(journal, journal.height)
-    for certificate in reversed(journal.quorum_certificates):
-        if certificate[2][-1] is not None and certificate[2][-1][3] == last.id:
-            commit_of(signers, certificate)
-            return
-    raise EvidenceError(f"{journal.node}: no quorum certificate commits its last block, height {journal.height}")
+def _check_certificates(signers: Signers, journal: Journal, committed: Mapping[int, tuple[bytes, str]]) -> None:
+    """Check that votes commit the last executed block, which commits those below it, and that none commit another."""
+    last = journal.block_at(journal.height).id if journal.height else None
+    for certificate in reversed(journal.certificates):
+        if (commit := certificate.commit) is None:
+            continue
+        if commit.height in committed and committed[commit.height][0] != commit.block:
+            raise EvidenceError(
+                f"{journal.node} holds a certificate that commits another block at height {commit.height}"
+            )
+        if commit.block == last:
+            check_commit(signers, certificate)
+            last = None
+    if last is not None:
+        raise EvidenceError(f"{journal.node}: no quorum certificate commits its last block, height {journal.height}")
 
 
 def _log_roots(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
     """Yield `(height, log size, log root)` after each executed height, from the entries' bytes."""
     log = RunningRoot()
     for height in range(journal.height + 1):
-        executed = journal.executed.get(height)
-        if executed is None:
-            raise EvidenceError(f"{journal.node}: height {height} is missing")
-        envelopes = _block_at(journal, height).envelopes if height else ()
-        if len(envelopes) != len(executed.results):
-            raise EvidenceError(f"{journal.node}, height {height}: results for another number of envelopes")
-        for raw, results in zip(envelopes, executed.results, strict=True):
-            _, _, header, suite, signature, _ = unpack(raw)
-            log.append(leaf(pack(["log-envelope", 1, header, suite, signature, results])))
-        log.append(leaf(executed.record))
+        for envelope, results in journal.results_at(height):
+            log.append(leaf(pack(("log-envelope", 1, *envelope.signed, results))))
+        log.append(leaf(journal.executed[height].record))
         yield height, log.size, log.root()
 
 
 def _places(evidence: Evidence) -> dict[bytes, list[tuple[int, int, bytes]]]:
     """Return, for each envelope id, where it stands: `(height, log index, results)`, by the longest journal."""
-    journal = max(evidence.journals, key=lambda journal: journal.height)
+    journal = longest(evidence)
     places: dict[bytes, list[tuple[int, int, bytes]]] = {}
+    # Entry 0 of the log is the block record of the genesis; every other block's record follows its envelopes.
     index = 1
     for height in range(1, journal.height + 1):
-        envelopes = _block_at(journal, height).envelopes
-        for raw, results in zip(envelopes, journal.executed[height].results, strict=True):
-            envelope = tagged_hash("envelope", pack(unpack(raw)[2]))
-            places.setdefault(envelope, []).append((height, index, results))
+        for envelope, results in journal.results_at(height):
+            places.setdefault(envelope.id, []).append((height, index, results))
             index += 1
         index += 1
     return places
+
+
+def _place(place: tuple[int, int, bytes]) -> str:
+    height, index, results = place
+    return f"height {height}, entry {index}, results {list(results)}"

@@ -1,26 +1,40 @@
-"""The genesis read again for the reader of evidence: who signs, with which keys, and what a vote and a cosignature cover."""
+"""The genesis read again for the checks: who signs, with which keys, and what a vote and a cosignature cover."""
 
 from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from scenarios.evidence.journal import EvidenceError, tagged_hash, unpack
+from scenarios.evidence.forms import (
+    DIGEST_BYTES,
+    SIGNATURE_BYTES,
+    Checkpoint,
+    Commit,
+    EvidenceError,
+    Parts,
+    VoteCertificate,
+    fields,
+    tagged_hash,
+    unpack,
+)
 
 _VOTE = struct.Struct(">32sQQ32sQ32s?Q32s32sQ")
+_NO_COMMIT = Commit(0, bytes(DIGEST_BYTES), bytes(DIGEST_BYTES), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Signers:
-    """The validators' keys in the order of their credit codes, and what names the network."""
+    """The validators in the order of their credit codes, their keys, and what names the network."""
 
     chain: bytes
     origin: str
+    codes: tuple[str, ...]
+    """Short codes, for example `AY`."""
     consensus: tuple[bytes, ...]
     cosigner: tuple[bytes, ...]
 
@@ -36,72 +50,89 @@ def read_genesis(raw: bytes) -> Signers:
     Raises:
         EvidenceError: Not a genesis.
     """
-    try:
-        tag, _, name, _created, _parameters, _calendar, founders = unpack(raw)
-        if tag != "genesis":
-            raise EvidenceError(f"a genesis begins with its tag, not with {tag!r}")
-        keys = [founder[9] for founder in sorted(founders, key=lambda f: str(f[2])) if founder[9] is not None]
-        chain = tagged_hash("genesis", raw)
-        return Signers(
-            chain=chain,
-            origin=f"{name}/{chain.hex()[:16]}",
-            consensus=tuple(key[2][2] for key in keys),
-            cosigner=tuple(key[3][2] for key in keys),
-        )
-    except (ValueError, TypeError, IndexError) as error:
-        raise EvidenceError(f"the genesis cannot be read: {error}") from error
+    name, _created, _parameters, _calendar, founders = fields(unpack(raw), "genesis", str, int, tuple, tuple, tuple)
+    found = [
+        fields(founder, "founder", str, str, str, str, str, tuple, tuple, (tuple, type(None))) for founder in founders
+    ]
+    voting = sorted((founder for founder in found if founder[7] is not None), key=lambda founder: str(founder[0]))
+    keys = [fields(founder[7], "validator-keys", tuple, tuple, tuple, bytes) for founder in voting]
+    chain = tagged_hash("genesis", raw)
+    return Signers(
+        chain=chain,
+        origin=f"{name}/{chain.hex()[:16]}",
+        codes=tuple(founder[1] for founder in voting),
+        consensus=tuple(_public(key[0]) for key in keys),
+        cosigner=tuple(_public(key[1]) for key in keys),
+    )
 
 
-def commit_of(signers: Signers, certificate: tuple[Any, ...]) -> tuple[int, bytes] | None:
-    """Return `(height, block id)` that a quorum certificate commits, or None if it commits nothing.
+def check_commit(signers: Signers, certificate: VoteCertificate) -> Commit:
+    """Return what a certificate of votes commits.
 
     Raises:
-        EvidenceError: It does not carry a quorum of valid votes.
+        EvidenceError: It commits nothing, or something else than the parent in the round before, or it does not carry
+            a quorum of valid votes.
     """
-    _, _, vote, voters, signatures = certificate
-    _, _, epoch, round_, block, parent_round, parent, commit = vote
-    _, _, height, committed, payload_root, time_ms = commit or (None, None, 0, b"", b"", 0)
-    message = tagged_hash(
-        "vote",
-        _VOTE.pack(
-            signers.chain, epoch, round_, block, parent_round, parent, commit is not None,
-            height, committed, payload_root, time_ms,
-        ),
-    )  # fmt: skip
-    signed = [
-        (signers.consensus[voter], message, signatures[64 * i : 64 * (i + 1)]) for i, voter in enumerate(voters)
-    ]
-    _check_quorum(signers, voters, signed, "a quorum certificate")
+    commit = certificate.commit
     if commit is None:
-        return None
-    if committed != parent or round_ != parent_round + 1:
+        raise EvidenceError("the certificate commits nothing")
+    if commit.block != certificate.parent or certificate.round != certificate.parent_round + 1:
         raise EvidenceError("a quorum certificate commits something else than its parent in the round before")
-    return height, committed
+    message = tagged_hash("vote", _vote_bytes(signers.chain, certificate))
+    if len(certificate.signatures) != SIGNATURE_BYTES * len(certificate.voters):
+        raise EvidenceError("a quorum certificate does not hold one signature a voter")
+    starts = range(0, len(certificate.signatures), SIGNATURE_BYTES)
+    signatures = [certificate.signatures[start : start + SIGNATURE_BYTES] for start in starts]
+    signed = [(voter, message, signature) for voter, signature in zip(certificate.voters, signatures, strict=True)]
+    _check_quorum(signers.consensus, signers.quorum, signed, "a quorum certificate")
+    return commit
 
 
-def check_checkpoint(signers: Signers, checkpoint: tuple[Any, ...]) -> tuple[int, int, bytes]:
-    """Return `(height, size, root)` of a checkpoint that a quorum has cosigned.
+def check_checkpoint(signers: Signers, checkpoint: Checkpoint) -> None:
+    """Check that a quorum cosigned a checkpoint. What it says of the log is not compared with any journal here.
 
     Raises:
         EvidenceError: It does not carry a quorum of valid cosignatures.
     """
-    _, _, _epoch, height, size, root, cosignatures = checkpoint
-    text = f"{signers.origin}\n{size}\n{base64.b64encode(root).decode()}\n"
+    text = f"{signers.origin}\n{checkpoint.size}\n{base64.b64encode(checkpoint.root).decode()}\n"
     signed = [
-        (signers.cosigner[validator], f"cosignature/v1\ntime {time_s}\n{text}".encode(), signature)
-        for _, _, validator, time_s, signature in cosignatures
+        (validator, f"cosignature/v1\ntime {time_s}\n{text}".encode(), signature)
+        for validator, time_s, signature in checkpoint.cosignatures
     ]
-    _check_quorum(signers, [c[2] for c in cosignatures], signed, "a checkpoint")
-    return height, size, root
+    _check_quorum(signers.cosigner, signers.quorum, signed, f"the checkpoint at height {checkpoint.height}")
 
 
-def _check_quorum(
-    signers: Signers, who: tuple[int, ...] | list[int], signed: list[tuple[bytes, bytes, bytes]], what: str
-) -> None:
-    if len(set(who)) != len(who) or len(who) < signers.quorum:
-        raise EvidenceError(f"{what} carries {len(set(who))} signers; {signers.quorum} are needed")
-    for public, message, signature in signed:
+def _vote_bytes(chain: bytes, certificate: VoteCertificate) -> bytes:
+    commit = certificate.commit or _NO_COMMIT
+    digests = (certificate.block, certificate.parent, commit.block, commit.payload_root)
+    # `struct` would cut or fill a digest of another length without a word.
+    if any(len(digest) != DIGEST_BYTES for digest in digests):
+        raise EvidenceError("a quorum certificate holds a digest that is not 32 bytes long")
+    try:
+        return _VOTE.pack(
+            chain, certificate.epoch, certificate.round, certificate.block, certificate.parent_round,
+            certificate.parent, certificate.commit is not None,
+            commit.height, commit.block, commit.payload_root, commit.time_ms,
+        )  # fmt: skip
+    except struct.error as error:
+        raise EvidenceError(f"a quorum certificate holds a number out of range: {error}") from error
+
+
+def _check_quorum(keys: Sequence[bytes], quorum: int, signed: Sequence[tuple[int, bytes, bytes]], what: str) -> None:
+    who = [index for index, _, _ in signed]
+    if len(set(who)) != len(who) or not all(0 <= index < len(keys) for index in who):
+        raise EvidenceError(f"{what} names a signer twice, or one that is none")
+    if len(who) < quorum:
+        raise EvidenceError(f"{what} carries {len(who)} signers; {quorum} are needed")
+    for index, message, signature in signed:
         try:
-            Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+            Ed25519PublicKey.from_public_bytes(keys[index]).verify(signature, message)
         except InvalidSignature as error:
-            raise EvidenceError(f"{what} carries a signature that does not verify") from error
+            raise EvidenceError(f"{what} carries a signature of validator {index} that does not verify") from error
+
+
+def _public(key: Parts) -> bytes:
+    public, _possession = fields(key, "key", bytes, bytes)
+    if len(public) != DIGEST_BYTES:
+        raise EvidenceError(f"a public key has 32 bytes, not {len(public)}")
+    return bytes(public)

@@ -1,0 +1,85 @@
+"""What stands on the ledger at the end of a run, counted from a journal's bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.registers import RULEBOOK
+from scenarios.evidence.checks import ACCEPTED, Evidence, longest
+from scenarios.evidence.forms import EvidenceError, Parts, read_envelope, unpack
+from scenarios.evidence.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOnLedger:
+    """One record, where it stands and what became of it."""
+
+    height: int
+    time_ms: int
+    department: str
+    """Credit code of who signed."""
+    kind: str
+    """The record's tag, for example `certificates.issue`; `malformed` if it has none."""
+    code: int
+    """0 is accepted."""
+    parts: Parts
+    """Tag, version and fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOnLedger:
+    """One block and how much it holds."""
+
+    height: int
+    time_ms: int
+    author: int
+    """Position of the proposing validator."""
+    envelopes: int
+    records: int
+
+
+def records_of(journal: Journal) -> Iterator[RecordOnLedger]:
+    """Yield every record of the executed blocks, in order."""
+    for height in range(1, journal.height + 1):
+        time_ms = journal.block_at(height).time_ms
+        for envelope, results in journal.results_at(height):
+            for record, code in zip(envelope.records, results, strict=True):
+                parts = _parts_of(record)
+                yield RecordOnLedger(height, time_ms, envelope.department, parts[0], code, parts)
+
+
+def blocks_of(journal: Journal) -> Iterator[BlockOnLedger]:
+    """Yield every executed block, in order."""
+    for height in range(1, journal.height + 1):
+        block = journal.block_at(height)
+        records = sum(len(read_envelope(raw).records) for raw in block.payload)
+        yield BlockOnLedger(height, block.time_ms, block.author, len(block.payload), records)
+
+
+def accepted_by_kind(evidence: Evidence) -> dict[str, int]:
+    """Return how many records of each kind were accepted, by kind."""
+    counts = Counter(record.kind for record in records_of(longest(evidence)) if record.code == ACCEPTED)
+    return dict(sorted(counts.items()))
+
+
+def refused_by_code(evidence: Evidence) -> dict[str, int]:
+    """Return how many records got each code: in execution as the ledger shows, and at gateways as they answered."""
+    counts = Counter(label_of(r.code) for r in records_of(longest(evidence)) if r.code != ACCEPTED)
+    counts.update(planted.answer for planted in evidence.planted if planted.answer)
+    return dict(sorted(counts.items()))
+
+
+def label_of(number: int) -> str:
+    """Return the name of a code in the log; a number that no register documents is shown as it is."""
+    return RULEBOOK.codes[number].label if number in RULEBOOK.codes else f"code_{number}"
+
+
+def _parts_of(record: bytes) -> Parts:
+    try:
+        parts = unpack(record)
+    except EvidenceError:
+        parts = ()
+    # What departments sign may be anything; a record without a tag is on the ledger too, refused.
+    return parts if isinstance(parts, tuple) and parts and isinstance(parts[0], str) else ("malformed",)
