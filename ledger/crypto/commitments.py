@@ -6,9 +6,10 @@ without them it says nothing, and once they are destroyed it never will.
 
     commitment = HMAC-SHA-256(key, tag || data)
     field leaf = SHA-256(0x00 || CONTENT || HMAC-SHA-256(salt, FIELD || length || name || length || value))
+    content root = SHA-256(CONTENT || number of fields || RFC 9162 root over the field leaves)
 
-The content's root is the RFC 9162 root over the field leaves. Whoever holds the certificate shows the fields that are
-asked for with their salts, and of the others the leaf hash alone.
+The number is bound, because a tree's root alone lets two hidden neighbours be passed off as one. Whoever holds the
+certificate shows the fields that are asked for with their salts, and of the others the leaf hash alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
-from ledger.crypto.hashing import Tag
+from ledger.crypto.hashing import Tag, tagged_hash
 from ledger.crypto.merkle import root_of, tagged_leaf_hash
 from ledger.encoding import Canonical, Key32
 from ledger.errors import ProofError
@@ -84,15 +85,13 @@ def field_leaf(field: Field) -> Digest:
 
 
 def content_root(fields: Sequence[Field]) -> Digest:
-    """Return the root that stands for all `fields` in this order.
-
-    The root does not tell how many fields there are: record the number beside it, for `verify_disclosure()`.
+    """Return the 32 bytes that stand for all `fields` in this order, and for their number.
 
     Raises:
         ValueError: Two fields have one name, or a field has no leaf hash.
     """
     _check_names(fields)
-    return root_of([field_leaf(field) for field in fields])
+    return _content_root([field_leaf(field) for field in fields])
 
 
 def disclose(fields: Sequence[Field], names: Collection[str]) -> tuple[Part, ...]:
@@ -106,21 +105,19 @@ def disclose(fields: Sequence[Field], names: Collection[str]) -> tuple[Part, ...
     return tuple(field if field.name in names else field_leaf(field) for field in fields)
 
 
-def verify_disclosure(parts: Sequence[Part], *, count: int, root: bytes) -> tuple[Field, ...]:
+def verify_disclosure(parts: Sequence[Part], *, root: bytes) -> tuple[Field, ...]:
     """Check that the shown fields belong to the content behind `root`, and return them.
 
     Args:
         parts: All fields in order, shown or hidden. From anywhere.
-        count: Number of fields of the certificate. Without it, two hidden neighbours could be passed off as one.
-        root: 32-byte root. Both are trusted already: the record that holds them is not checked here.
+        root: 32 bytes of `content_root()`. Trusted already: the record that holds it is not checked here.
 
     Raises:
-        ProofError: A part has the wrong shape, two shown fields have one name, or the parts lead to another root.
+        ProofError: A part has the wrong shape, two shown fields have one name, or the parts are not those, all of them
+            and in this order, behind the root.
 
     Not checked: the names of hidden fields, which are the issuer's affair.
     """
-    if len(parts) != count:
-        raise ProofError(f"the content has {count} fields, and {len(parts)} are here")
     shown = tuple(part for part in parts if isinstance(part, Field))
     try:
         _check_names(shown)
@@ -130,10 +127,14 @@ def verify_disclosure(parts: Sequence[Part], *, count: int, root: bytes) -> tupl
     for leaf in leaves:
         if len(leaf) != 32:
             raise ProofError(f"a hidden field has {len(leaf)} bytes, not 32")
-    reached = root_of(leaves)
+    reached = _content_root(leaves)
     if reached != root:
         raise ProofError(f"the fields lead to root {reached.hex()}, not {root.hex()}")
     return shown
+
+
+def _content_root(leaves: Sequence[Digest]) -> Digest:
+    return tagged_hash(Tag.CONTENT, len(leaves).to_bytes(4, "big") + root_of(leaves))
 
 
 def _check_names(fields: Sequence[Field]) -> None:

@@ -40,7 +40,7 @@ class Tag(Enum):
     FIELD = b"mulu/field/1\x00"
     """Keyed commitment to one field of a certificate."""
     CONTENT = b"mulu/content/1\x00"
-    """Leaf of a certificate's tree of fields."""
+    """Leaf of a certificate's tree of fields, and what binds the number of leaves to the tree's root."""
     TABLE_SCHEMA = b"mulu/table-schema/1\x00"
     FRAME = b"mulu/frame/1\x00"
     """Hash chain of the journal's frames."""

@@ -197,7 +197,7 @@ def _shown_fields(bundle: Bundle, certificate: Certificate) -> tuple[Field, ...]
     parts = [part.part() for part in bundle.content]
     if not any(isinstance(part, Field) for part in parts):
         raise DecodeError("the bundle has a content in which no field is shown")
-    return verify_disclosure(parts, count=len(parts), root=certificate.content)
+    return verify_disclosure(parts, root=certificate.content)
 
 
 def _opened_holder(bundle: Bundle, certificate: Certificate) -> str | None:
