@@ -1,7 +1,7 @@
 """What a scenario is made of: phases of submissions, the same for live processes and for the virtual cluster.
 
-A story says who states what, through whose gateway, when, and how it must end. A driver seals the records into envelopes,
-sends them, and notes what came back; it decides nothing.
+A story says who states what, through whose gateway, when, and how it must end. A driver seals the records into
+envelopes, sends them, and notes what came back; it decides nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ledger.blocks.envelope import Envelope, EnvelopeHeader, seal
 from ledger.blocks.record import Record
 from ledger.crypto.signatures import Signer
 from ledger.identifiers import ChainId, CreditCode, Height, KeyId
-from ledger.proofs.bundle import CertificateOpening
+from ledger.proofs.bundle import Opening
 
 ACCEPTED = "accepted"
 
@@ -55,6 +55,8 @@ class Phase:
     name: str
     """What people read in the progress, for example `publish responsibilities`."""
     submissions: tuple[Submission, ...]
+    starts_ms: int = 0
+    """Unix time before which it does not begin; 0 if it need not wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class IssuedCertificate:
 
     identifier: str
     type_code: str
-    opening: CertificateOpening
+    opening: Opening
+    """All of its content, and its holder."""
     valid_at_end: bool
     """Whether the story leaves it valid: neither suspended, revoked nor replaced."""
 
