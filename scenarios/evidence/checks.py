@@ -147,10 +147,11 @@ def equal_roots(evidence: Evidence) -> str:
                 raise EvidenceError(f"height {height}: {journal.node} has another state root")
             if logs.setdefault(height, (size, log_root)) != (size, log_root):
                 raise EvidenceError(f"height {height}: {journal.node} has another log root")
-    carried = {block.checkpoint for journal in evidence.journals for block in journal.blocks.values()}
-    kept = {checkpoint for journal in evidence.journals for checkpoint in journal.checkpoints}
+    checkpoints = {checkpoint for journal in evidence.journals for checkpoint in journal.checkpoints}
+    for journal in evidence.journals:
+        checkpoints |= {block.checkpoint for block in journal.blocks.values() if block.checkpoint is not None}
     attested = 0
-    for checkpoint in sorted((carried | kept) - {None}, key=lambda checkpoint: checkpoint.height):
+    for checkpoint in sorted(checkpoints, key=lambda checkpoint: checkpoint.height):
         check_checkpoint(evidence.signers, checkpoint)
         if logs.get(checkpoint.height) != (checkpoint.size, checkpoint.root):
             raise EvidenceError(f"the checkpoint at height {checkpoint.height} attests to what no journal gives")

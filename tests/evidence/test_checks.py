@@ -126,7 +126,7 @@ def two_outcomes(run: SmallRun) -> None:
 def other_records_behind_one_header(run: SmallRun) -> None:
     def exchange(block: Block) -> Block:
         envelope = decode(Envelope, block.payload[0])
-        return replace(block, payload=(replace(envelope, records=envelope.records[::-1]).encode(),))
+        return replace(block, payload=(replace(envelope, records=envelope.records[:1] * 3).encode(),))
 
     run.spoil(BLOCK, 4, rewrite(Block, exchange))
 
