@@ -14,7 +14,7 @@ from ledger.state.store import State
 from ledger.state.transition import execute_block
 from ledger.validation.envelopes import prepare_block
 from scenarios.beijing.city import City
-from scenarios.founding import found_from_seed
+from scenarios.beijing.network import found_from_seed
 from scenarios.story import ACCEPTED, Phase, Sealer, Story, Submission
 
 PARAMETERS = Parameters(

@@ -25,7 +25,7 @@ class FoundedNetwork:
     """Key number 1 of every member, by short code."""
 
 
-def member_profiles(city: City) -> list[MemberProfile]:
+def profiles_of(city: City) -> list[MemberProfile]:
     """Return the members of a city, as a network is founded by them."""
     return [
         MemberProfile(
@@ -40,9 +40,14 @@ def member_profiles(city: City) -> list[MemberProfile]:
     ]
 
 
-def calendar_days(city: City) -> list[CalendarDay]:
+def calendar_of(city: City) -> list[CalendarDay]:
     """Return the days that differ from Monday to Friday."""
     return [CalendarDay(date=row.date, working=row.working) for row in city.calendar_days]
+
+
+def validators_of(city: City) -> list[CreditCode]:
+    """Return the credit codes of the departments with a vote, by rank."""
+    return [row.uscc for row in city.validators]
 
 
 def found_from_seed(city: City, *, name: str, seed: int, created_ms: int, parameters: Parameters) -> FoundedNetwork:
@@ -57,7 +62,7 @@ def found_from_seed(city: City, *, name: str, seed: int, created_ms: int, parame
 
     votes = {row.code for row in city.validators}
     founders, nodes, envelopes = [], {}, {}
-    for profile in member_profiles(city):
+    for profile in profiles_of(city):
         code = profile.code
         envelopes[code] = key(code, "envelope/1")
         node = None
@@ -75,6 +80,6 @@ def found_from_seed(city: City, *, name: str, seed: int, created_ms: int, parame
             )
         )
     genesis = found_network(
-        name=name, created_ms=created_ms, parameters=parameters, calendar=calendar_days(city), founders=founders
+        name=name, created_ms=created_ms, parameters=parameters, calendar=calendar_of(city), founders=founders
     )
     return FoundedNetwork(genesis, nodes, envelopes)
