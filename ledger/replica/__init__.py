@@ -4,18 +4,21 @@
     admission   which envelopes get into the pool
     pool        where they wait
     history     state, log and blocks as far as they are executed
+    attested    the same as of the newest checkpoint with a quorum, to prove things from
     cache       what members in one process may share
 
 The same `Replica` runs behind real sockets and disks and on a simulator's virtual ones.
 """
 
 from ledger.replica.admission import NotAdmittedError
+from ledger.replica.attested import AttestedView
 from ledger.replica.cache import MemberCache
 from ledger.replica.history import BlockArchive, History, MemoryArchive, Placement
 from ledger.replica.member import EnvelopeStatus, Options, Receipt, Replica
 from ledger.replica.pool import PoolFullError
 
 __all__ = [
+    "AttestedView",
     "BlockArchive",
     "EnvelopeStatus",
     "History",

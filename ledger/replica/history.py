@@ -12,6 +12,7 @@ from ledger.blocks.log import BlockRecord
 from ledger.consensus.messages import Proposal
 from ledger.crypto.merkle import LogTree, leaf_hash
 from ledger.identifiers import Digest, EnvelopeId, Height
+from ledger.replica.attested import Lookback, Touches, place_of
 from ledger.replica.cache import MemberCache
 from ledger.state.prepared import PreparedBlock, VerifyBatch
 from ledger.state.store import State
@@ -78,7 +79,10 @@ class History:
         """Block record of the newest block."""
         self.log = LogTree([leaf_hash(self.head.encode())])
         """Tree over the leaf hashes of all entries."""
+        self.lookback = Lookback()
+        self.touches = Touches()
         self._sizes = array("Q", [1])
+        self._outcomes: list[tuple[tuple[bytes, ...], bytes]] = [((), self.head.encode())]
         self._placements: dict[EnvelopeId, Placement] = {}
         self._recent: deque[tuple[EnvelopeId, ...]] = deque()
 
@@ -100,10 +104,15 @@ class History:
         block = self.prepared(proposal)
         execution = execute_block(self.state, block, self._verify)
         first_index = self.log.size
+        values = self.state.values
+        self.lookback.note(execution.height, self.state.tree, {key: values.get(key) for key in execution.changes})
         self.state.advance(execution)
         for entry in execution.entries:
             self.log.append(leaf_hash(entry))
+        for index, touched in enumerate(execution.touched, first_index):
+            self.touches.note(index, touched)
         self._sizes.append(self.log.size)
+        self._outcomes.append((execution.results, execution.entries[-1]))
         self.head = execution.record
         self.archive.add(execution.height, proposal.raw)
         self._note_placements(block, execution, first_index)
@@ -116,6 +125,18 @@ class History:
     def log_root(self, size: int) -> Digest | None:
         """Return the root over the first `size` entries."""
         return self.log.root(size) if size <= self.log.size else None
+
+    def place(self, index: int) -> tuple[Height, int]:
+        """Return height and position in its block of a log entry; the block record comes after the envelopes.
+
+        Raises:
+            ValueError: The log is not that large.
+        """
+        return place_of(self._sizes, index)
+
+    def outcome(self, height: Height) -> tuple[tuple[bytes, ...], bytes]:
+        """Return the results of each envelope of an executed block, and the encoded block record."""
+        return self._outcomes[height]
 
     def placement(self, envelope: EnvelopeId) -> Placement | None:
         """Return where an envelope of the newest `PLACEMENTS_BLOCKS` blocks stands, the first time it was committed."""

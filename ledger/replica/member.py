@@ -39,6 +39,7 @@ from ledger.limits import FRAME_BYTES_MAX
 from ledger.members.founding import NodeSigners
 from ledger.members.validators import ValidatorSet
 from ledger.replica.admission import NotAdmittedError, is_unused, known_key, signing_key
+from ledger.replica.attested import AttestedView
 from ledger.replica.cache import MemberCache, RememberingVerifier
 from ledger.replica.history import BlockArchive, History
 from ledger.replica.pool import Pool, PoolFullError
@@ -214,6 +215,16 @@ class Replica:
     def checkpoint(self) -> QuorumCheckpoint | None:
         """The largest checkpoint with a quorum that this member has executed as far as it reaches."""
         return self.engine.checkpoint
+
+    @property
+    def attested(self) -> AttestedView | None:
+        """This member as of that checkpoint; None before the first, and for an observer, which has no log key."""
+        checkpoint = self.checkpoint
+        if checkpoint is None or self._signers is None:
+            return None
+        text = checkpoint_text(self.validators.origin, checkpoint.size, checkpoint.root)
+        signer = self._signers.log
+        return AttestedView(self.history, self.validators, checkpoint, (signer.public, signer.sign(text.encode())))
 
     def inclusion(self, index: int, size: int) -> tuple[Digest, ...]:
         """Return the inclusion path of log entry `index` in the tree of `size` entries.
@@ -464,6 +475,8 @@ class Replica:
         """Execute the next committed block."""
         first_index = self.log.size
         block, execution = self.history.execute(proposal)
+        if (checkpoint := self.checkpoint) is not None:
+            self.history.lookback.forget(checkpoint.height)
         payload = ExecutedBlock(results=execution.results, record=execution.record).encode()
         append = Append(Frame(FrameKind.EXECUTED, execution.height, payload))
         executed = Executed(
