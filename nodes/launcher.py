@@ -23,11 +23,11 @@ from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from ledger.blocks.genesis import CalendarDay, Parameters
+from ledger.blocks.genesis import CalendarDay
 from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from ledger.members.founding import MemberProfile
-from nodes.network import NodeAddress, PreparedNetwork, prepare_network
+from nodes.network import NodeAddress, PreparedNetwork, default_parameters, prepare_network
 from nodes.process import LOG_FILE, NodeOptions, bind, run_node
 
 HOST = "127.0.0.1"
@@ -117,8 +117,9 @@ class Launcher:
         name: str,
         members: Sequence[MemberProfile],
         validators: Sequence[CreditCode],
-        parameters: Parameters,
         calendar: Iterable[CalendarDay],
+        engine: str = "jolteon",
+        idle_ms: int = 10_000,
         seed: bytes | None = None,
         now: datetime | None = None,
         log_level: str = "WARNING",
@@ -142,7 +143,7 @@ class Launcher:
                 code: NodeAddress(host=HOST, peer_port=peer.getsockname()[1], gateway_port=gateway.getsockname()[1])
                 for code, (peer, gateway) in listeners.items()
             },
-            parameters=parameters,
+            parameters=default_parameters(len(validators), engine=engine, idle_ms=idle_ms),
             calendar=calendar,
             now=now or datetime.now(UTC),
             seed=seed,

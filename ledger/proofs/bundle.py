@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from ledger.blocks.log import EnvelopeEntry
 from ledger.blocks.record import record_leaf
@@ -21,7 +22,7 @@ from ledger.encoding import Canonical, Digest32, Key32, decode
 from ledger.errors import DecodeError, NotFoundError, OversizeError
 from ledger.identifiers import CertificateIdentifier, Digest
 from ledger.members.departments import department_key, envelope_key_key
-from ledger.proofs.canonical_json import Document
+from ledger.proofs.canonical_json import Document, parse
 from ledger.proofs.inclusion import EntryProof, RecordProof
 from ledger.proofs.notes import note_of
 from ledger.proofs.state import ValueProof
@@ -138,7 +139,7 @@ def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, ope
     bundle = Bundle(
         format=FORMAT,
         certificate=certificate,
-        content=UNSET if opening.content is None else tuple(map(FieldPart.of, opening.content)),
+        content=_content_of(opening),
         holder=opening.holder or UNSET,
         state=CertificateState(
             certificate=_prove_value(view, certificate_key(certificate)),
@@ -158,6 +159,28 @@ def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, ope
             cosignatures_max=view.validators.quorum,
         ),
     )
+    return _print(bundle)
+
+
+def with_opening(data: bytes, opening: Opening) -> bytes:
+    """Return the bundle `data` showing what `opening` says, instead of what it has shown so far.
+
+    A gateway proves what is on the ledger; the issuer or the holder adds what they keep beside it. What `opening` says
+    is not compared with the ledger here.
+
+    Raises:
+        DecodeError: `data` is not a bundle.
+        OversizeError: So much is shown that no reader would accept it.
+    """
+    bundle = parse(Bundle, data)
+    return _print(replace(bundle, content=_content_of(opening), holder=opening.holder or UNSET))
+
+
+def _content_of(opening: Opening) -> tuple[FieldPart, ...] | UnsetType:
+    return UNSET if opening.content is None else tuple(map(FieldPart.of, opening.content))
+
+
+def _print(bundle: Bundle) -> bytes:
     data = bundle.print()
     if len(data) > BUNDLE_BYTES_MAX:
         raise OversizeError("bundle", size=len(data), size_max=BUNDLE_BYTES_MAX)
