@@ -33,6 +33,7 @@ class Signers:
 
     chain: bytes
     origin: str
+    credit_codes: tuple[str, ...]
     codes: tuple[str, ...]
     """Short codes, for example `AY`."""
     consensus: tuple[bytes, ...]
@@ -60,6 +61,7 @@ def read_genesis(raw: bytes) -> Signers:
     return Signers(
         chain=chain,
         origin=f"{name}/{chain.hex()[:16]}",
+        credit_codes=tuple(founder[0] for founder in voting),
         codes=tuple(founder[1] for founder in voting),
         consensus=tuple(_public(key[0]) for key in keys),
         cosigner=tuple(_public(key[1]) for key in keys),

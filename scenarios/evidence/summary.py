@@ -71,6 +71,68 @@ def refused_by_code(evidence: Evidence) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+@dataclass(slots=True)
+class DepartmentFigures:
+    """What one member did."""
+
+    accepted: int = 0
+    refused: int = 0
+    blocks: int = 0
+    """Executed blocks that its node proposed."""
+
+
+def figures_by_department(evidence: Evidence) -> dict[str, DepartmentFigures]:
+    """Return what each member that did anything did, by credit code; validators first, in their order."""
+    journal = longest(evidence)
+    codes = evidence.signers.credit_codes
+    figures = {code: DepartmentFigures() for code in codes}
+    for block in blocks_of(journal):
+        # An author outside the set is for the checks to find; here it is not counted.
+        if 0 <= block.author < len(codes):
+            figures[codes[block.author]].blocks += 1
+    for record in records_of(journal):
+        figure = figures.setdefault(record.department, DepartmentFigures())
+        if record.code == ACCEPTED:
+            figure.accepted += 1
+        else:
+            figure.refused += 1
+    return figures
+
+
+def certificates_by_type(evidence: Evidence) -> dict[str, dict[str, int]]:
+    """Return how many certificates of each type stand in which status, as the accepted records left them.
+
+    A term that ended meanwhile is not looked at: it shows in each certificate's own bundle.
+    """
+    statuses: dict[str, str] = {}
+    for record in records_of(longest(evidence)):
+        if record.code != ACCEPTED or not record.kind.startswith("certificates."):
+            continue
+        match record.parts:
+            case ("certificates.issue", 1, str(identifier), _, _, _, replaced):
+                statuses[identifier] = "valid"
+                if replaced is not None:
+                    statuses[replaced] = "replaced"
+            case ("certificates.suspend", 1, str(identifier), _):
+                statuses[identifier] = "suspended"
+            case ("certificates.lift", 1, str(identifier), _):
+                statuses[identifier] = "valid"
+            case ("certificates.revoke", 1, str(identifier), str(ending), _):
+                statuses[identifier] = ending
+    counts: dict[str, Counter[str]] = {}
+    for identifier, status in statuses.items():
+        counts.setdefault(_type_of(identifier), Counter())[status] += 1
+    return {code: dict(sorted(by_status.items())) for code, by_status in sorted(counts.items())}
+
+
+def _type_of(identifier: str) -> str:
+    """Return the type code in an identifier: it follows the five numbers of the root."""
+    match identifier.split("."):
+        case [_, _, _, _, _, code, _, _, _, _]:
+            return code
+    raise EvidenceError(f"an accepted record names {identifier[:80]!r}, which is no certificate")
+
+
 def label_of(number: int) -> str:
     """Return the name of a code in the log; a number that no register documents is shown as it is."""
     return RULEBOOK.codes[number].label if number in RULEBOOK.codes else f"code_{number}"
