@@ -184,6 +184,7 @@ class Jolteon:
         self._connected: set[ValidatorIndex] = set()
         self._started = False
         self._recovered = False
+        self._stop_reported = False
         self._accused: BoundedCache[bool] = BoundedCache(CHARGES_MAX)
         self._armed: dict[str, int] = {}
         self._effects: list[Effect] = []
@@ -259,7 +260,6 @@ class Jolteon:
             return
         block = self._tree.place(proposal, parent)
         block.journaled = True
-        self._proposals.setdefault((block.round, proposal.header.author), proposal)
         self._add(block, 0)
 
     def _check_last_cosigned(self) -> None:
@@ -284,8 +284,6 @@ class Jolteon:
         if self._recovered and self._safety is not None:
             self._safety.listening = True
             self._arm(LISTEN_TIMER, now_ms + LISTEN_TIMEOUTS * self._timing.base_timeout_ms)
-        if self._safety is not None and self._safety.stopped is not None:
-            self._emit(SigningStopped(self._safety.stopped))
         if self._tree.get(self._high_qc.block) is None:
             self._sync.want(self._high_qc)
             self._fetch(now_ms)
@@ -829,10 +827,11 @@ class Jolteon:
     # The end of every event
 
     def _finish(self, now_ms: int) -> list[Effect]:
-        stopped_before = self._safety is not None and self._safety.stopped is not None
         self._settle_down(now_ms)
-        if self._safety is not None and self._safety.stopped is not None and not stopped_before:
-            self._emit(SigningStopped(self._safety.stopped))
+        reason = self._safety.stopped if self._safety is not None else None
+        if reason is not None and not self._stop_reported:
+            self._stop_reported = True
+            self._emit(SigningStopped(reason))
         effects, self._effects = self._effects, []
         return effects
 
