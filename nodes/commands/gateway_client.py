@@ -1,0 +1,78 @@
+"""How commands ask a node: one GET to its gateway, with the answers that lead to exit codes told apart."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
+
+ANSWER_BYTES_MAX = 16 << 20
+"""More than any answer that a command asks for."""
+
+
+class NodeUnavailableError(NotYetError):
+    """The node does not answer, or not yet."""
+
+    code = "node_unavailable"
+
+
+class NotAGatewayError(LedgerError):
+    """Something answered that is not the gateway of a node."""
+
+    code = "not_a_gateway"
+
+
+def ask(node: str, path: str, *, timeout_s: float) -> Any:
+    """Return the JSON that the node's gateway gives for `path`.
+
+    Args:
+        node: Base address, for example `http://127.0.0.1:8000`.
+        path: From the root, with what is variable in it quoted.
+
+    Raises:
+        NodeUnavailableError: It does not answer in time, or says that it cannot now.
+        NotFoundError, InvalidInputError: The gateway's problem says so.
+        NotAGatewayError: The answer is not one of a gateway.
+    """
+    url = node.rstrip("/") + path
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as response:
+            return _parse(response.read(ANSWER_BYTES_MAX), url)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _error_of(error.code, _parse(error.read(ANSWER_BYTES_MAX), url), url) from None
+    except (OSError, http.client.HTTPException) as error:
+        # URLError is an OSError; the reason inside says more than its own text.
+        reason = getattr(error, "reason", error)
+        raise NodeUnavailableError(f"no answer from {node}: {reason}") from None
+
+
+def check_address(text: str) -> str:
+    """Return the base address of a node; raise ValueError for anything but http or https.
+
+    `urllib` would also open files, which is not what a network address may lead to.
+    """
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"not the address of a node: {text!r}; write http://127.0.0.1:8000")
+    return text
+
+
+def _parse(body: bytes, url: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise NotAGatewayError(f"what {url} answers is not from the gateway of a node") from None
+
+
+def _error_of(status: int, problem: Any, url: str) -> LedgerError:
+    if not isinstance(problem, dict) or "code" not in problem:
+        return NotAGatewayError(f"what {url} answers is not from the gateway of a node")
+    sentence = f"{problem.get('detail')}; {problem.get('next_step')}"
+    kind: type[LedgerError] = {404: NotFoundError, 422: InvalidInputError, 503: NodeUnavailableError}.get(
+        status, NotAGatewayError
+    )
+    return kind(sentence)

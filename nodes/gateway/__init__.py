@@ -1,0 +1,1 @@
+"""The gateway: the HTTP interface of one department's node. It asks and submits; it decides nothing."""

@@ -1,0 +1,28 @@
+"""The paths of the gateway, one module a subject."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from nodes.gateway.routes import (
+    blocks,
+    catalogue,
+    certificates,
+    envelopes,
+    events,
+    health,
+    proofs,
+    reference,
+    registers,
+)
+
+API = "/api/v1"
+
+
+def include_all(app: FastAPI) -> None:
+    """Give `app` all the paths."""
+    api = APIRouter(prefix=API)
+    for module in (envelopes, blocks, registers, certificates, catalogue, proofs, events, reference):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(health.router)

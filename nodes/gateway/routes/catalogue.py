@@ -1,0 +1,122 @@
+"""The catalogue: all the directories together, in figures and line by line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from ledger.encoding import Canonical
+from ledger.registers.certificates.values import CERTIFICATES, TYPES
+from ledger.registers.directories.queries import orphans
+from ledger.registers.directories.values import DATA_ITEMS, SYSTEMS, TABLES, DataItem
+from ledger.registers.shared import Responsibility, responsibility_key
+from ledger.state.store import State
+from nodes.gateway import forms, schemas
+from nodes.gateway.asking import Node, ask
+from nodes.gateway.conditional import etag_of, not_modified
+from nodes.gateway.node_view import NodeView
+from nodes.gateway.routes.documented import problems
+from nodes.index import queries
+
+router = APIRouter(tags=["catalogue"])
+
+T = TypeVar("T", bound=Canonical)
+
+RESPONSIBILITIES = responsibility_key("")
+
+_ALL = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The state as the registers' queries read it, with keys that the index has listed: no walk over all of it."""
+
+    state: State
+    keys: Mapping[bytes, list[bytes]]
+
+    def get(self, key: bytes, kind: type[T]) -> T | None:
+        return self.state.get(key, kind)
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, Canonical]]:
+        for key in self.keys[prefix]:
+            yield key, self.state.values[key]
+
+    def values(self, prefix: bytes, kind: type[T]) -> list[T]:
+        return [value for _, value in self.items(prefix) if isinstance(value, kind)]
+
+
+@router.get(
+    "/catalogue",
+    operation_id="get_catalogue",
+    summary="Responsibilities and the data that comes of them",
+    response_model=schemas.Catalogue,
+    responses={304: {"description": "It is as it was"}, **problems("index_behind", "index_unavailable")},
+)
+async def get_catalogue(request: Request, node: Node) -> Response:
+    """Every responsibility with its data items, how many of them count, and what has lost what it rested on."""
+    keys, counts = await ask(node, _listed)
+    catalogue = _catalogue(node, _Reader(node.state, keys), counts)
+    # When it was read is not part of what it says.
+    etag = etag_of(catalogue.model_dump_json(exclude={"as_of"}).encode())
+    if (response := not_modified(request, etag)) is not None:
+        return response
+    return JSONResponse(catalogue.model_dump(), headers={"ETag": etag})
+
+
+def _listed(connection: Connection) -> tuple[dict[bytes, list[bytes]], list[int]]:
+    keys = {prefix: queries.keys(connection, prefix, b"", _ALL) for prefix in (RESPONSIBILITIES, DATA_ITEMS, TABLES)}
+    return keys, queries.count_keys(connection, (SYSTEMS, TYPES, CERTIFICATES))
+
+
+def _catalogue(node: NodeView, reader: _Reader, counts: list[int]) -> schemas.Catalogue:
+    responsibilities = reader.values(RESPONSIBILITIES, Responsibility)
+    items = reader.values(DATA_ITEMS, DataItem)
+    items_of: defaultdict[str, list[schemas.CatalogueItem]] = defaultdict(list)
+    for item in items:
+        for name in item.responsibilities:
+            items_of[name].append(_item(item))
+    lost = orphans(reader)
+    systems, types, certificates = counts
+    return schemas.Catalogue(
+        counts=schemas.CatalogueCounts(
+            responsibilities=len(responsibilities),
+            responsibilities_that_count=sum(responsibility.counts for responsibility in responsibilities),
+            data_items=len(items),
+            data_items_that_count=sum(item.counts for item in items),
+            tables=len(reader.keys[TABLES]),
+            systems=systems,
+            certificate_types=types,
+            certificates=certificates,
+        ),
+        responsibilities=[
+            schemas.CatalogueResponsibility(
+                id=responsibility.id,
+                department=forms.department(node, responsibility.department),
+                name_en=responsibility.name_en,
+                name_zh=responsibility.name_zh,
+                counts=responsibility.counts,
+                revision=responsibility.revision,
+                approved_revision=responsibility.approved_revision,
+                data_items=items_of[responsibility.id],
+            )
+            for responsibility in responsibilities
+        ],
+        orphans=schemas.CatalogueOrphans(data_items=list(lost.data_items), tables=list(lost.tables)),
+        as_of=forms.head(node),
+    )
+
+
+def _item(item: DataItem) -> schemas.CatalogueItem:
+    return schemas.CatalogueItem(
+        id=item.id,
+        name_en=item.metadata.name_en,
+        name_zh=item.metadata.name_zh,
+        counts=item.counts,
+        sharing=item.metadata.sharing.type,
+    )

@@ -1,0 +1,189 @@
+"""What can be asked of the index: plain functions over one read connection, each answer as of one committed block."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ledger.identifiers import BlockId, CreditCode, Digest, EnvelopeId, Height
+
+_BLOCK = (
+    "height, block_id, parent, time_ms, round, author, state_root, first_index, envelopes, records, accepted, deadlines"
+)
+_ENVELOPE = (
+    "e.height, e.position, e.log_index, e.id, e.department, e.key_id, e.sequence, e.results, b.time_ms "
+    "FROM envelopes e JOIN blocks b ON b.height = e.height"
+)
+_CHANGE = (
+    "h.key, h.height, h.position, h.number, b.time_ms, r.kind, e.department, e.id, e.log_index FROM history h "
+    "JOIN blocks b ON b.height = h.height "
+    "LEFT JOIN envelopes e ON e.height = h.height AND e.position = h.position "
+    "LEFT JOIN records r ON r.height = h.height AND r.position = h.position AND r.number = h.number"
+)
+
+
+class IndexedBlock(NamedTuple):
+    """An executed block in figures."""
+
+    height: Height
+    block_id: BlockId
+    parent: BlockId
+    time_ms: int
+    round: int
+    author: int
+    """Validator index of the proposer in the block's epoch."""
+    state_root: Digest
+    first_index: int
+    """Log index of its first entry; the block record's is `first_index + envelopes`."""
+    envelopes: int
+    records: int
+    accepted: int
+    deadlines: int
+
+    @property
+    def log_size(self) -> int:
+        """Entries of the log once this block was executed."""
+        return self.first_index + self.envelopes + 1
+
+
+class IndexedEnvelope(NamedTuple):
+    """An envelope's place and results."""
+
+    height: Height
+    position: int
+    log_index: int
+    id: EnvelopeId
+    department: CreditCode
+    key_id: int
+    sequence: int
+    results: bytes
+    time_ms: int
+
+
+class IndexedRecord(NamedTuple):
+    """A record's place, kind and result."""
+
+    position: int
+    number: int
+    kind: str | None
+    """Its tag, or None where the bytes are of no known kind."""
+    code: int
+
+
+class Change(NamedTuple):
+    """One change of a state key: by a record, or by a deadline that passed."""
+
+    key: bytes
+    height: Height
+    position: int
+    """Negative for a deadline, as is `number`."""
+    number: int
+    time_ms: int
+    kind: str | None
+    """None for a deadline, as all that follows."""
+    department: CreditCode | None
+    envelope: EnvelopeId | None
+    log_index: int | None
+
+
+def head(connection: sqlite3.Connection) -> IndexedBlock | None:
+    """Return the newest block, or None before the first."""
+    row = connection.execute(f"SELECT {_BLOCK} FROM blocks ORDER BY height DESC LIMIT 1").fetchone()
+    return IndexedBlock(*row) if row else None
+
+
+def block(connection: sqlite3.Connection, height: int) -> IndexedBlock | None:
+    """Return the block at `height`, or None."""
+    row = connection.execute(f"SELECT {_BLOCK} FROM blocks WHERE height = ?", (height,)).fetchone()
+    return IndexedBlock(*row) if row else None
+
+
+def blocks_before(connection: sqlite3.Connection, height: int, limit: int) -> list[IndexedBlock]:
+    """Return up to `limit` blocks below `height`, newest first."""
+    rows = connection.execute(
+        f"SELECT {_BLOCK} FROM blocks WHERE height < ? ORDER BY height DESC LIMIT ?", (height, limit)
+    )
+    return [IndexedBlock(*row) for row in rows]
+
+
+def blocks_from(connection: sqlite3.Connection, height: int, limit: int) -> list[IndexedBlock]:
+    """Return up to `limit` blocks from `height` on, oldest first."""
+    rows = connection.execute(f"SELECT {_BLOCK} FROM blocks WHERE height >= ? ORDER BY height LIMIT ?", (height, limit))
+    return [IndexedBlock(*row) for row in rows]
+
+
+def envelopes_of(connection: sqlite3.Connection, height: int, first: int, limit: int) -> list[IndexedEnvelope]:
+    """Return up to `limit` envelopes of a block from position `first` on, in order."""
+    rows = connection.execute(
+        f"SELECT {_ENVELOPE} WHERE e.height = ? AND e.position >= ? ORDER BY e.position LIMIT ?",
+        (height, first, limit),
+    )
+    return [IndexedEnvelope(*row) for row in rows]
+
+
+def records_of(connection: sqlite3.Connection, height: int, first: int, last: int) -> list[IndexedRecord]:
+    """Return the records of the envelopes at the positions `first` to `last` of a block, in order."""
+    rows = connection.execute(
+        "SELECT position, number, kind, code FROM records WHERE height = ? AND position BETWEEN ? AND ? "
+        "ORDER BY position, number",
+        (height, first, last),
+    )
+    return [IndexedRecord(*row) for row in rows]
+
+
+def envelopes_with_id(connection: sqlite3.Connection, envelope: EnvelopeId, limit: int) -> list[IndexedEnvelope]:
+    """Return where envelopes with this id stand, oldest first: more than one place if somebody sent it again."""
+    rows = connection.execute(
+        f"SELECT {_ENVELOPE} WHERE e.id = ? ORDER BY e.height, e.position LIMIT ?", (envelope, limit)
+    )
+    return [IndexedEnvelope(*row) for row in rows]
+
+
+def entry(connection: sqlite3.Connection, log_index: int) -> tuple[Height, bytes] | None:
+    """Return height and bytes of an entry of the log, or None."""
+    row = connection.execute("SELECT height, entry FROM entries WHERE log_index = ?", (log_index,)).fetchone()
+    return (Height(row[0]), row[1]) if row else None
+
+
+def history(connection: sqlite3.Connection, key: bytes, after: tuple[int, int, int], limit: int) -> list[Change]:
+    """Return up to `limit` changes of a state key after the place `(height, position, number)`, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_CHANGE} WHERE h.key = ? AND (h.height, h.position, h.number) > (?, ?, ?) "
+        "ORDER BY h.height, h.position, h.number LIMIT ?",
+        (key, *after, limit),
+    )
+    return [Change(*row) for row in rows]
+
+
+def changes_in_block(connection: sqlite3.Connection, height: int, prefix: bytes) -> list[Change]:
+    """Return the changes in one block of keys that begin with `prefix`, in the order of execution."""
+    rows = connection.execute(
+        f"SELECT {_CHANGE} WHERE h.height = ? AND h.key >= ? AND h.key < ? ORDER BY h.position, h.number, h.key",
+        (height, prefix, _after_all(prefix)),
+    )
+    return [Change(*row) for row in rows]
+
+
+def keys(connection: sqlite3.Connection, prefix: bytes, after: bytes, limit: int) -> list[bytes]:
+    """Return up to `limit` state keys that begin with `prefix` and come after `after`, ascending."""
+    rows = connection.execute(
+        "SELECT key FROM keys WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?",
+        (prefix, _after_all(prefix), after, limit),
+    )
+    return [key for (key,) in rows]
+
+
+def count_keys(connection: sqlite3.Connection, prefixes: Sequence[bytes]) -> list[int]:
+    """Return for each prefix how many state keys begin with it."""
+    return [
+        connection.execute(
+            "SELECT count(*) FROM keys WHERE key >= ? AND key < ?", (prefix, _after_all(prefix))
+        ).fetchone()[0]
+        for prefix in prefixes
+    ]
+
+
+def _after_all(prefix: bytes) -> bytes:
+    """Return the smallest key after all that begin with `prefix`, which ends in a byte below 0xFF."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])

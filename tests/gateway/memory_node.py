@@ -1,0 +1,200 @@
+"""A node for the tests of the gateway: real execution, log, proofs and index in one process, without consensus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.blocks.block import Block, BlockHeader, payload_root
+from ledger.blocks.checkpoint import QuorumCheckpoint
+from ledger.blocks.envelope import Envelope
+from ledger.blocks.record import Record
+from ledger.blocks.refusals import EnvelopeRefusal, RecordRefusal
+from ledger.consensus.effects import Executed
+from ledger.crypto.signatures import verify_batch
+from ledger.crypto.sparse_tree import SparseTree, StateProof
+from ledger.encoding import decode
+from ledger.identifiers import BlockId, CreditCode, Digest, EnvelopeId, Height
+from ledger.proofs.notes import note_of
+from ledger.replica import EnvelopeStatus, NotAdmittedError, PoolFullError, Receipt
+from ledger.replica.admission import signing_key
+from ledger.state.store import key_digest
+from ledger.state.transition import execute_block
+from ledger.validation.envelopes import prepare_block, prepare_envelope
+from nodes.gateway.node_view import PeerStatus, policy_of
+from nodes.gateway.progress import Progress
+from nodes.index import QueryIndex
+from nodes.observe import Gauges, NodeMetrics
+from tests.proofs.memory_ledger import BLOCK_MS, MemoryLedger, MemoryView
+from tests.proofs.small_network import GOVERNMENT_SERVICES, MEMBERS, Member
+
+POOL_MAX = 3
+
+
+@dataclass
+class AttestedView(MemoryView):
+    """The ledger as of a checkpoint that blocks have followed."""
+
+    tree: SparseTree
+
+    def prove(self, key: bytes) -> StateProof:
+        return self.tree.prove(key_digest(key))
+
+    def history(self, key: bytes) -> Sequence[tuple[int, int]]:
+        return [place for place in super().history(key) if place[0] < self.checkpoint.size]
+
+
+class MemoryNode(MemoryLedger):
+    """A ledger with a pool, an index and everything else that a gateway asks for; blocks come when a test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.me = GOVERNMENT_SERVICES.credit_code
+        self.path = folder / "index.db"
+        self.index = QueryIndex.open(self.path, chain=self.genesis.chain, journal_height=Height(0))
+        self.progress = Progress()
+        self.metrics = NodeMetrics(self._gauges)
+        self.index.on_indexed = lambda _, counts: self.metrics.count_records(counts)
+        self.attested: AttestedView | None = None
+        self.executed: list[Executed] = []
+        self.pool: dict[EnvelopeId, bytes] = {}
+        self.reasons: list[str] = []
+        self._places: dict[EnvelopeId, tuple[Height, int, int, bytes]] = {}
+
+    # What tests do.
+
+    def raw(self, member: Member, *records: Record) -> bytes:
+        """Return the bytes of an envelope."""
+        return self.sign(member, *records).encode()
+
+    def execute(self, *envelopes: Envelope, time_ms: int | None = None) -> None:
+        """Execute a block and wait until the index has it."""
+        payload = tuple(envelope.encode() for envelope in envelopes)
+        header = BlockHeader(
+            chain=Digest(self.genesis.chain),
+            epoch=0,
+            round=self.state.height + 1,
+            height=self.state.height + 1,
+            parent=Digest(self.parent),
+            author=0,
+            justification=b"",
+            payload_root=payload_root(payload),
+            payload_count=len(payload),
+            checkpoint=None,
+            time_ms=self.state.time_ms + BLOCK_MS if time_ms is None else time_ms,
+        )
+        prepared = prepare_block(header.id, header, payload)
+        execution = execute_block(self.state, prepared, verify_batch)
+        first = len(self.entries)
+        for number, found in enumerate(prepared.envelopes):
+            self.envelopes[first + number] = found.envelope
+            place = (execution.height, first + number, header.time_ms, execution.results[number])
+            self._places.setdefault(found.id, place)
+            self.pool.pop(found.id, None)
+            for position, keys in enumerate(execution.touched[number]):
+                for touched in keys:
+                    self.touched.setdefault(touched, []).append((first + number, position))
+        for entry in execution.entries:
+            self._append(entry)
+        self.results += execution.results
+        self.state.advance(execution)
+        self.parent = BlockId(header.id)
+        effect = Executed(
+            height=execution.height,
+            block=Block(header=header, suite=1, signature=bytes(64), payload=payload),
+            record=execution.record,
+            results=execution.results,
+            entries=execution.entries,
+            first_index=first,
+            touched=execution.touched,
+        )
+        self.executed.append(effect)
+        self.index.executed(effect)
+        self.index.flush()
+        self.progress.advance()
+
+    def execute_pool(self) -> None:
+        """Execute a block of all that waits."""
+        self.execute(*(decode(Envelope, raw) for raw in list(self.pool.values())))
+
+    def cosign(self) -> None:
+        """Let everybody cosign the log as it stands."""
+        view = self.view()
+        self.attested = AttestedView(self, view.checkpoint, view.tree_values, self.state.tree)
+        self.progress.advance()
+
+    def forget(self) -> None:
+        """Forget where envelopes stand, as a member does with old ones."""
+        self._places.clear()
+
+    def close(self) -> None:
+        """End streams and close the index."""
+        self.progress.close()
+        self.index.close()
+
+    # What the gateway asks (`nodes.gateway.node_view.NodeView`).
+
+    @property
+    def checkpoint(self) -> QuorumCheckpoint | None:
+        return None if self.attested is None else self.attested.checkpoint
+
+    def log_note(self) -> str | None:
+        if (view := self.attested) is None:
+            return None
+        public, signature = view.log_signature
+        return note_of(view.validators, view.checkpoint, log_public=public, log_signature=signature)
+
+    def policy(self) -> str:
+        return policy_of(self.genesis, self.state)
+
+    def submit(self, raw: bytes) -> EnvelopeId:
+        """Admit an envelope by the rules that its execution would apply."""
+        prepared = prepare_envelope(raw, self.genesis.chain)
+        if None in prepared.records:
+            raise NotAdmittedError(RecordRefusal.MALFORMED_RECORD)
+        public = signing_key(prepared.envelope.header, self.state)
+        if not verify_batch([(public, prepared.id, prepared.envelope.signature)])[0]:
+            raise NotAdmittedError(EnvelopeRefusal.BAD_SIGNATURE)
+        if len(self.pool) >= POOL_MAX:
+            raise PoolFullError("the pool is full")
+        self.pool[prepared.id] = raw
+        return prepared.id
+
+    def status_of(self, envelope: EnvelopeId) -> EnvelopeStatus:
+        if envelope in self.pool:
+            return EnvelopeStatus("pooled", None)
+        if (place := self._places.get(envelope)) is None:
+            return EnvelopeStatus("unknown", None)
+        covered = self.checkpoint is not None and place[0] <= self.checkpoint.height
+        return EnvelopeStatus("receipt" if covered else "committed", place[0])
+
+    def receipt(self, envelope: EnvelopeId) -> Receipt | None:
+        note, checkpoint = self.log_note(), self.checkpoint
+        if self.status_of(envelope).stage != "receipt" or note is None or checkpoint is None:
+            return None
+        height, index, time_ms, results = self._places[envelope]
+        path = self.log.inclusion_path(index, checkpoint.size)
+        return Receipt(envelope, height, time_ms, index, results, self.entries[index], path, checkpoint, note)
+
+    def peers(self) -> Sequence[PeerStatus]:
+        others = [member for member in MEMBERS if member.votes and member.credit_code != self.me]
+        return [PeerStatus(member.code, CreditCode(member.credit_code), True) for member in others]
+
+    def why_not_ready(self) -> Sequence[str]:
+        return self.reasons
+
+    def _gauges(self) -> Gauges:
+        return Gauges(
+            height=int(self.state.height),
+            checkpoint_height=0 if self.checkpoint is None else self.checkpoint.height,
+            round=int(self.state.height),
+            pool_envelopes=len(self.pool),
+            peers_connected=3,
+            peers_expected=3,
+            journal_bytes=12_345,
+            index_height=int(self.index.height),
+            index_failed=bool(self.index.failure),
+            frames_dropped={"AY": 2},
+            sync_times_s=(0.003,),
+        )
