@@ -26,7 +26,7 @@ from ledger.encoding import decode
 from ledger.errors import InvalidInputError, StorageFailedError
 from ledger.identifiers import CreditCode, Digest
 from ledger.members.calendar import parse_day
-from ledger.members.founding import MemberProfile, NodeSigners, check_genesis, found_member, found_network
+from ledger.members.founding import MemberProfile, NodeSigners, found_member, found_network
 from ledger.members.validators import ValidatorSet
 from ledger.proofs.policy import make_policy
 from nodes.data_directory import DataDirectory
@@ -201,7 +201,10 @@ def prepare_network(
 
 
 def load_network(directory: Path) -> Network:
-    """Read and check the network's files in `directory`.
+    """Read the network's files in `directory` and check that they agree.
+
+    The keys in the genesis were checked when it was made: its hash names the network, and a node's data directory holds
+    that name. Checking some hundred keys again would take each node half a second at every start.
 
     Raises:
         NetworkFileError: A file is missing, unreadable, or does not agree with the genesis.
@@ -214,7 +217,6 @@ def load_network(directory: Path) -> Network:
             f"{error.filename}: {error.strerror}; `mulu node init` makes the files of a network"
         ) from error
     genesis = decode(Genesis, raw_genesis)
-    check_genesis(genesis)
     validators = ValidatorSet.of_genesis(genesis)
     nodes = _parse_network_json(directory / NETWORK_FILE, raw_network, genesis.chain.hex())
     for validator in validators.validators:

@@ -22,7 +22,8 @@ import uvicorn
 
 from ledger.crypto.signatures import verify_batch
 from ledger.errors import LedgerError
-from ledger.replica import Replica
+from ledger.replica import Options, Replica
+from nodes.block_archive import JournalArchive
 from nodes.data_directory import DataDirectory
 from nodes.gateway.app import create_app
 from nodes.gateway.node_view import RunningNode
@@ -130,10 +131,16 @@ async def _run(
             ballast_bytes=options.ballast_bytes,
         )
         replica = Replica(
-            genesis=network.genesis, me=entry.credit_code, signers=node_signers(keys), verify=verify_batch
+            genesis=network.genesis,
+            me=entry.credit_code,
+            signers=node_signers(keys),
+            verify=verify_batch,
+            options=Options(archive=JournalArchive(journal)),
         )
         recovered = replica.recover((frame for _, frame in journal.frames()), safety.found)
-        index = stack.enter_context(QueryIndex.open(directory / INDEX_FILE, chain=network.genesis.chain))
+        index = stack.enter_context(
+            QueryIndex.open(directory / INDEX_FILE, chain=network.genesis.chain, journal_height=replica.height)
+        )
         view = RunningNode(entry=entry, network=network, index=index)
         runner = Runner(
             replica,
