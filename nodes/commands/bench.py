@@ -1,0 +1,172 @@
+"""`mulu bench`: measure throughput on this machine, and say what the figures must be read with."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nodes.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from nodes.measurements.validation import Figure, Report
+
+CORPUS = "scenarios.beijing.corpus"
+"""Makes the records, as a module with `make_corpus`: by name, because nodes know no scenario."""
+
+SCHEMA = "mulu.bench.validation/1"
+
+SIGNERS = 53
+QUICK_SIGNERS, QUICK_ROUNDS = 8, 3
+"""Enough to see that it works and roughly where it stands; too few for a figure to quote."""
+
+VALIDATION = """\
+Measure how many records a second this machine validates and commits: decode and compare with the canonical form, hash
+into roots, verify signatures, execute under the registers' rules, compute the state root, append to the journal and
+sync. One record and 256 records to an envelope, and in the same rounds a plain loop over the same signatures.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command, its subcommands and their options."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure throughput on this machine",
+        description="Measure throughput on this machine.",
+        epilog="example:\n  mulu bench validation",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    measurements = parser.add_subparsers(title="measurements", metavar="MEASUREMENT", required=True)
+    validation = measurements.add_parser(
+        "validation",
+        help="validation and commit of blocks, by stage",
+        description=VALIDATION,
+        epilog="examples:\n  mulu bench validation\n  mulu bench validation --quick --json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    validation.add_argument("--json", action="store_true", help=f"print one JSON object ({SCHEMA})")
+    validation.add_argument(
+        "--rounds", type=_rounds, metavar="N", help=f"interleaved rounds (7; {QUICK_ROUNDS} if quick)"
+    )
+    validation.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_SIGNERS} signers instead of {SIGNERS}, in seconds"
+    )
+    validation.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the records (1)")
+    validation.add_argument(
+        "--directory",
+        type=Path,
+        default=Path(tempfile.gettempdir()),
+        metavar="DIR",
+        help="where the journal is written and removed again: its disk is measured too (the temporary directory)",
+    )
+    validation.set_defaults(run=run, parser=validation)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure validation and print the report."""
+    from nodes.machine import describe, validation_backend
+    from nodes.measurements.validation import measure
+
+    if not arguments.directory.is_dir():
+        arguments.parser.error(f"argument --directory: {arguments.directory} is not a directory")
+    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else 7)
+    signers = QUICK_SIGNERS if arguments.quick else SIGNERS
+    _say(f"making and signing the records of {signers} departments")
+    corpus = importlib.import_module(CORPUS).make_corpus(arguments.seed, departments=signers)
+    report = measure(corpus, arguments.directory, rounds=rounds, progress=_progress(rounds))
+    document = {
+        "schema": SCHEMA,
+        "machine": describe(arguments.directory),
+        "backend": validation_backend()._asdict(),
+        "corpus": {"seed": arguments.seed, "signers": signers, **_corpus(report)},
+        "quick": arguments.quick,
+        **_figures(report),
+    }
+    print(json.dumps(document, indent=2) if arguments.json else _text(document))
+    return ExitCode.GOOD
+
+
+def _corpus(report: Report) -> dict[str, int]:
+    return {"records": report.records, "refused": report.refused, "state_keys": report.state_keys}
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    return {
+        "rounds": report.rounds,
+        "loop": {"per_second": _figure(report.loop_per_second, digits=0)},
+        "results": [
+            {
+                "k": figures.k,
+                "blocks": figures.blocks,
+                "records_per_second": _figure(figures.records_per_second, digits=0),
+                "ratio_to_loop": _figure(figures.ratio_to_loop, digits=3),
+                "stages": [
+                    {
+                        "stage": stage,
+                        "us_per_record": round(us, 2),
+                        "share": round(us / sum(figures.stage_us.values()), 3),
+                    }
+                    for stage, us in figures.stage_us.items()
+                ],
+                "binding": figures.binding,
+            }
+            for figures in report.validation
+        ],
+    }
+
+
+def _figure(figure: Figure, *, digits: int) -> dict[str, float]:
+    return {"median": round(figure.median, digits), "spread": round(figure.spread, 3)}
+
+
+def _text(document: dict[str, Any]) -> str:
+    """Return the report for a person to read."""
+    machine, corpus, loop = document["machine"], document["corpus"], document["loop"]["per_second"]
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, journal on {machine['file_system']}",
+        f"{machine['python']}, {machine['openssl']}, backend {document['backend']['name']}",
+        f"{corpus['records']} records of {corpus['signers']} signers, {corpus['refused']} of them to be refused",
+        f"{corpus['state_keys']} keys in the state; medians of {document['rounds']} rounds, spread in brackets",
+        "",
+        f"{'loop over the signatures':36}{loop['median']:>9,.0f} /s  [{loop['spread']:.0%}]",
+    ]
+    for result in document["results"]:
+        rate, ratio = result["records_per_second"], result["ratio_to_loop"]
+        title = f"validated and committed, k = {result['k']}"
+        lines += [
+            f"{title:36}{rate['median']:>9,.0f} /s  [{rate['spread']:.0%}]   {ratio['median']:.2f} x loop",
+            *(
+                f"    {stage['stage']:12}{stage['us_per_record']:>9.2f} us  {stage['share']:>4.0%}"
+                + ("   binding" if stage["stage"] == result["binding"] else "")
+                for stage in result["stages"]
+            ),
+        ]
+    if document["quick"]:
+        lines += ["", "a quick run: leave out --quick for figures to quote"]
+    return "\n".join(lines)
+
+
+def _progress(rounds: int) -> Callable[[int], None]:
+    begun = time.monotonic()
+
+    def tell(done: int) -> None:
+        left_s = (time.monotonic() - begun) / done * (rounds - done)
+        _say(f"round {done} of {rounds} done" + (f", about {left_s:.0f} s left" if done < rounds else ""))
+
+    return tell
+
+
+def _say(what: str) -> None:
+    print(f"bench: {what}", file=sys.stderr)
+
+
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"not a number of rounds: {text!r}; write 1 to 1000")
+    return int(text)

@@ -1,0 +1,1 @@
+"""What `mulu bench` measures: one module a measurement, which returns figures and prints nothing."""

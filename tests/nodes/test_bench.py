@@ -1,0 +1,142 @@
+"""`mulu bench validation`: the report's form, and that its figures come from what it claims to measure."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ledger.crypto.signatures import verify_batch
+from ledger.errors import InvariantBrokenError
+from nodes import cli
+from nodes.measurements import validation
+from nodes.measurements.validation import STAGES, Figure, measure
+from scenarios.beijing.corpus import Corpus, make_corpus
+
+FIGURE = {
+    "type": "object",
+    "properties": {"median": {"type": "number", "exclusiveMinimum": 0}, "spread": {"type": "number", "minimum": 0}},
+    "required": ["median", "spread"],
+    "additionalProperties": False,
+}
+RESULT = {
+    "type": "object",
+    "properties": {
+        "k": {"enum": [1, 256]},
+        "blocks": {"type": "integer", "minimum": 1},
+        "records_per_second": FIGURE,
+        "ratio_to_loop": FIGURE,
+        "stages": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "stage": {"enum": list(STAGES)},
+                    "us_per_record": {"type": "number", "minimum": 0},
+                    "share": {"type": "number", "minimum": 0, "maximum": 1},
+                },
+                "required": ["stage", "us_per_record", "share"],
+                "additionalProperties": False,
+            },
+            "minItems": len(STAGES),
+            "maxItems": len(STAGES),
+        },
+        "binding": {"enum": list(STAGES)},
+    },
+    "required": ["k", "blocks", "records_per_second", "ratio_to_loop", "stages", "binding"],
+    "additionalProperties": False,
+}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "schema": {"const": "mulu.bench.validation/1"},
+        "machine": {
+            "type": "object",
+            "required": [
+                *("cpu", "cpu_features", "cores", "memory_bytes", "system"),
+                *("file_system", "python", "openssl", "packages"),
+            ],
+        },
+        "backend": {"type": "object", "required": ["name", "reason"]},
+        "corpus": {"type": "object", "required": ["seed", "signers", "records", "refused", "state_keys"]},
+        "quick": {"type": "boolean"},
+        "rounds": {"type": "integer", "minimum": 1},
+        "loop": {"type": "object", "properties": {"per_second": FIGURE}, "required": ["per_second"]},
+        "results": {"type": "array", "items": RESULT, "minItems": 2, "maxItems": 2},
+    },
+    "required": ["schema", "machine", "backend", "corpus", "quick", "rounds", "loop", "results"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """Two departments with 256 records each."""
+    return make_corpus(5, departments=2, state_keys=200)
+
+
+def test_the_quick_report_has_its_published_form(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One JSON object on standard output, progress on standard error, nothing left in the directory."""
+    arguments = ["bench", "validation", "--quick", "--rounds", "1", "--json", "--directory", str(tmp_path)]
+    assert cli.main(arguments) == 0
+    out, err = capsys.readouterr()
+    document: dict[str, Any] = json.loads(out)
+    jsonschema.validate(document, SCHEMA)
+    assert [result["k"] for result in document["results"]] == [1, 256]
+    assert "round 1 of 1 done" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slower_verifier_becomes_the_binding_stage(corpus: Corpus, tmp_path: Path) -> None:
+    """Time that signatures take is counted as signatures, at both sizes, and named."""
+
+    def slow(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        until = time.perf_counter() + 0.2
+        verdicts = verify_batch(items)
+        while time.perf_counter() < until:
+            pass
+        return verdicts
+
+    report = measure(corpus, tmp_path, rounds=1, verify=slow)
+    for figures in report.validation:
+        assert figures.binding == "signatures"
+        assert figures.stage_us["signatures"] * corpus.record_count / 1e6 == pytest.approx(0.2, rel=0.5)
+
+
+def test_the_stages_make_up_the_whole(corpus: Corpus, tmp_path: Path) -> None:
+    """Nothing of note is left out of the breakdown, and nothing is counted twice."""
+    for figures in measure(corpus, tmp_path, rounds=3).validation:
+        whole_us = 1e6 / figures.records_per_second.median
+        assert tuple(figures.stage_us) == STAGES
+        assert sum(figures.stage_us.values()) == pytest.approx(whole_us, rel=0.35)
+
+
+def test_a_verifier_that_is_wrong_is_not_measured(corpus: Corpus, tmp_path: Path) -> None:
+    """A fast verifier that refuses good signatures gives no figure."""
+    with pytest.raises(InvariantBrokenError, match="records were refused"):
+        measure(corpus, tmp_path, rounds=1, verify=lambda items: [False] * len(items))
+
+
+def test_each_round_begins_with_an_empty_journal(corpus: Corpus, tmp_path: Path) -> None:
+    """Progress counts the rounds, and the folder of the journals is gone at the end."""
+    done: list[int] = []
+    report = measure(corpus, tmp_path, rounds=2, progress=done.append)
+    assert (done, report.rounds, list(tmp_path.iterdir())) == ([1, 2], 2, [])
+
+
+def test_the_loop_verifies_every_envelope_of_the_smallest_kind(corpus: Corpus) -> None:
+    """One signature a record, all of them good."""
+    signed = validation.signatures_of(corpus, corpus.blocks(1))
+    assert len(signed) == corpus.record_count
+    assert all(verify_batch(signed))
+    assert validation.loop_seconds(signed) > 0
+
+
+def test_a_figure_is_the_median_with_its_spread() -> None:
+    """The spread is that of all rounds, relative to the median."""
+    assert Figure.of([10.0, 8.0, 12.0]) == Figure(10.0, 0.4)
