@@ -27,17 +27,12 @@ from ledger.blocks.genesis import CalendarDay
 from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from ledger.members.founding import MemberProfile
+from nodes.machine import memory_bytes
 from nodes.network import NodeAddress, PreparedNetwork, default_parameters, prepare_network
+from nodes.preconditions import BALLAST_BYTES, SEGMENT_BYTES, needs_of
 from nodes.process import LOG_FILE, NodeOptions, bind, run_node
 
 HOST = "127.0.0.1"
-
-SEGMENT_BYTES = 4 << 20
-"""Journal segments of a simulation: 53 nodes share one disk, and a run writes a few megabytes each."""
-BALLAST_BYTES = 1 << 20
-
-NODE_MEMORY_BYTES = 90 << 20
-"""What one node takes beyond the shared imports, measured at 53 nodes, with a margin."""
 
 STOP_S = 15.0
 """What a node gets to close its journal before it is killed."""
@@ -61,25 +56,26 @@ def check_preconditions(root: Path, nodes: int) -> None:
     Raises:
         PreconditionError: Naming everything that is missing, not only the first thing.
     """
-    missing = []
+    missing, needs = [], needs_of(nodes)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = 2 * nodes + 128
-    if soft < files:
-        if hard != resource.RLIM_INFINITY and hard < files:
-            missing.append(f"open files: {files} a process are needed, the hard limit is {hard}: raise it (ulimit -n)")
+    if soft != resource.RLIM_INFINITY and soft < needs.open_files:
+        if hard != resource.RLIM_INFINITY and hard < needs.open_files:
+            missing.append(
+                f"open files: {needs.open_files} a process are needed, the hard limit is {hard}: raise it (ulimit -n)"
+            )
         else:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needs.open_files, hard))
     place = next(path for path in (root, *root.resolve().parents) if path.exists())
-    disk = nodes * (2 * SEGMENT_BYTES + BALLAST_BYTES + (8 << 20))
-    if (free := shutil.disk_usage(place).free) < disk:
+    if (free := shutil.disk_usage(place).free) < needs.disk_bytes:
         missing.append(
-            f"disk: {disk >> 20} MiB are needed under {place}, {free >> 20} MiB are free: give another --keep"
+            f"disk: {needs.disk_bytes >> 20} MiB are needed under {place}, {free >> 20} MiB are free: "
+            "give another --keep"
         )
     if not os.access(place, os.W_OK):
         missing.append(f"disk: {place} cannot be written to: give another --keep")
-    if (memory := _memory_available()) is not None and memory < nodes * NODE_MEMORY_BYTES:
+    if (memory := memory_bytes("MemAvailable")) is not None and memory < needs.memory_bytes:
         missing.append(
-            f"memory: {nodes * NODE_MEMORY_BYTES >> 20} MiB are needed, {memory >> 20} MiB are available: "
+            f"memory: {needs.memory_bytes >> 20} MiB are needed, {memory >> 20} MiB are available: "
             "take fewer --departments, or --virtual"
         )
     if missing:
@@ -280,15 +276,3 @@ def _answers(url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
-
-
-def _memory_available() -> int | None:
-    """Return the available memory in bytes, or None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
