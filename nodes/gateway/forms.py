@@ -45,9 +45,9 @@ def department(node: NodeView, credit_code: str) -> schemas.DepartmentName:
 def result(code: int) -> schemas.Result:
     """Return what a record's code says."""
     if code == ACCEPTED:
-        return schemas.Result(code=ACCEPTED, label="accepted")
+        return schemas.Result(number=ACCEPTED, code="accepted")
     refusal = code_of(code)
-    return schemas.Result(code=code, label=refusal.label, cause=refusal.cause, next_step=refusal.next_step)
+    return schemas.Result(number=code, code=refusal.label, cause=refusal.cause, next_step=refusal.next_step)
 
 
 def inclusion(log: LogTree, index: int, size: int) -> schemas.InclusionProof:
@@ -69,7 +69,9 @@ def receipt(node: NodeView, found: Receipt) -> schemas.ReceiptForm:
     """Return a receipt as JSON has it."""
     return schemas.ReceiptForm(
         envelope=found.envelope.hex(),
-        recorded=moment(node, found.height, found.time_ms),
+        height=found.height,
+        time=moment(node, found.height, found.time_ms).time,
+        log_index=found.index,
         results=[result(code) for code in found.results],
         entry=base64_of(found.entry),
         inclusion=schemas.InclusionProof(

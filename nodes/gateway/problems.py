@@ -68,9 +68,6 @@ _KINDS_OF_GATEWAY = {
     "unknown_envelope": Kind(
         404, "this node has no envelope with this id", "send it, or ask the node that it was sent to"
     ),
-    "receipt_pending": Kind(
-        404, "no checkpoint with a quorum covers the envelope yet", "ask again, with `?wait=` to be told at once"
-    ),
     "method_not_allowed": Kind(405, "the path does not know this method", "use one of those in the header `Allow`"),
     "request_timeout": Kind(408, "the body did not arrive in time", "send it without pauses"),
     "unsupported_media_type": Kind(
@@ -139,7 +136,7 @@ def response_of(problem: ProblemError, request_id: str) -> JSONResponse:
     """Return the answer that tells of `problem`."""
     status, cause, next_step = problem.kind
     headers = dict(problem.headers)
-    if status == 503 or problem.code == "receipt_pending":
+    if status == 503:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     body: dict[str, Any] = {
         "type": BASE + problem.code,

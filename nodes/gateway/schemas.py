@@ -71,8 +71,8 @@ class DepartmentName(Form):
 class Result(Form):
     """What became of one record."""
 
-    code: int = Field(description="0 for accepted, else the number of the refusal")
-    label: str = Field(description="`accepted`, or the refusal's stable name")
+    number: int = Field(description="0 for accepted, else the number of the refusal")
+    code: str = Field(description="`accepted`, or the refusal's stable name")
     cause: str | None = None
     next_step: str | None = None
 
@@ -101,7 +101,9 @@ class ReceiptForm(Form):
     """What became of an envelope, covered by a checkpoint with a quorum. Kept, it proves it to anybody."""
 
     envelope: Hex32
-    recorded: Moment
+    height: int
+    time: str = Field(description="of the block", examples=["2025-10-09T09:30:00.000+08:00"])
+    log_index: int
     results: list[Result]
     entry: Base64 = Field(description="the envelope's entry in the log, with the results")
     inclusion: InclusionProof

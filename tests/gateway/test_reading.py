@@ -61,7 +61,7 @@ def test_the_envelopes_of_a_block_come_with_results(node: MemoryNode, client: Cl
     assert [envelope["position"] for envelope in envelopes] == [0, 1, 2]
     (record,) = envelopes[0]["records"]
     assert record["kind"] == "directories.publish_responsibility"
-    assert record["result"]["label"] == "revision_not_next"
+    assert record["result"]["code"] == "revision_not_next"
     assert record["result"]["next_step"]
     assert envelopes[0]["department"]["code"] == "AY"
 

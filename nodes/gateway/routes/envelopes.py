@@ -18,7 +18,7 @@ from ledger.replica import EnvelopeStatus, Receipt
 from nodes.gateway import forms, schemas
 from nodes.gateway.asking import Node, ask
 from nodes.gateway.node_view import NodeView
-from nodes.gateway.problems import ProblemError, problem_of
+from nodes.gateway.problems import RETRY_AFTER_S, ProblemError, problem_of
 from nodes.gateway.routes.documented import problems
 from nodes.index import queries
 
@@ -123,15 +123,18 @@ async def get_envelope(envelope: EnvelopeIdText, node: Node) -> schemas.Envelope
     operation_id="get_receipt",
     summary="The receipt of an envelope",
     response_model=schemas.ReceiptForm,
-    responses=problems("unknown_envelope", "receipt_pending", "invalid_parameter", "index_behind", "index_unavailable"),
+    responses={
+        202: {"model": schemas.EnvelopeForm, "description": "There is none yet; this is how far the envelope has come"},
+        **problems("unknown_envelope", "invalid_parameter", "index_behind", "index_unavailable"),
+    },
 )
-async def get_receipt(envelope: EnvelopeIdText, node: Node, wait: Wait = None) -> schemas.ReceiptForm:
+async def get_receipt(envelope: EnvelopeIdText, node: Node, wait: Wait = None) -> schemas.ReceiptForm | JSONResponse:
     """Results, entry, inclusion proof and checkpoint. It does not change but for newer checkpoints."""
     envelope_id = EnvelopeId(bytes.fromhex(envelope))
     status = await _status_form(node, envelope_id)
     receipt = status.receipt or await _wait_for_receipt(node, envelope_id, wait or 0)
     if receipt is None:
-        raise ProblemError("receipt_pending", f"the envelope is {status.stage}")
+        return JSONResponse(status.model_dump(exclude={"receipt"}), 202, headers={"Retry-After": str(RETRY_AFTER_S)})
     return receipt
 
 
