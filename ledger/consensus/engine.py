@@ -19,7 +19,7 @@ from typing import Protocol
 from ledger.blocks.checkpoint import QuorumCheckpoint
 from ledger.blocks.genesis import Parameters
 from ledger.consensus.effects import Effect
-from ledger.consensus.messages import Message, Proposal
+from ledger.consensus.messages import PAYLOAD_BYTES_MAX, Message, Proposal
 from ledger.identifiers import Digest, Height, ValidatorIndex
 from ledger.storage.frames import Frame
 from ledger.storage.safety_slots import SlotsRead
@@ -44,7 +44,7 @@ class Timing:
             base_timeout_ms=parameters.base_timeout_ms,
             block_interval_ms=parameters.block_interval_ms,
             idle_ms=parameters.idle_ms,
-            payload_bytes_max=parameters.block_payload_bytes,
+            payload_bytes_max=min(parameters.block_payload_bytes, PAYLOAD_BYTES_MAX),
         )
 
 

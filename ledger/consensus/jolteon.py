@@ -41,6 +41,7 @@ from ledger.consensus.engine import Application, Timing
 from ledger.consensus.evidence import Evidence, SignedHeader, evidence_of
 from ledger.consensus.leader import LeaderChoice
 from ledger.consensus.messages import (
+    BLOCKS_PER_RESPONSE_MAX,
     BlockRequest,
     BlockResponse,
     CheckpointCosignature,
@@ -65,6 +66,7 @@ from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import decode
 from ledger.errors import InvalidInputError, InvariantBrokenError
 from ledger.identifiers import BlockId, Digest, Height, ValidatorIndex
+from ledger.limits import FRAME_BYTES_MAX
 from ledger.storage.frames import Frame, FrameKind
 from ledger.storage.safety_slots import SlotsRead
 
@@ -281,6 +283,7 @@ class Jolteon:
     def start(self, now_ms: int) -> list[Effect]:
         """Begin to take part: at once at the genesis, after listening for a while otherwise (P16, P23)."""
         self._arm(START_TIMER, now_ms + START_MS)
+        self._start_if_connected()
         if self._recovered and self._safety is not None:
             self._safety.listening = True
             self._arm(LISTEN_TIMER, now_ms + LISTEN_TIMEOUTS * self._timing.base_timeout_ms)
@@ -348,14 +351,17 @@ class Jolteon:
     def on_connected(self, peer: ValidatorIndex, now_ms: int) -> list[Effect]:
         """Tell the peer the highest certificates and the last checkpoint (P17)."""
         self._connected.add(peer)
-        if len(self._connected) + 1 >= self._validators.quorum:
-            self._started = True
-            self._disarm(START_TIMER)
+        self._start_if_connected()
         self._emit(Send(peer, self._status().encode()))
         cosignature = self._open_cosignature()
         if cosignature is not None:
             self._emit(Send(peer, cosignature.encode()))
         return self._finish(now_ms)
+
+    def _start_if_connected(self) -> None:
+        if len(self._connected) + 1 >= self._validators.quorum:
+            self._started = True
+            self._disarm(START_TIMER)
 
     def on_disconnected(self, peer: ValidatorIndex) -> None:
         """Nothing is waited for from a peer that is gone: timers cover what it still owed."""
@@ -438,6 +444,7 @@ class Jolteon:
             return
         proposal = block.proposal
         assert proposal is not None
+        # Its cosignatures were checked by the judge, or by the quorum that certified a fetched block.
         if proposal.header.checkpoint is not None:
             self._take_checkpoint(proposal.header.checkpoint)
         self._add(block, now_ms)
@@ -780,11 +787,16 @@ class Jolteon:
         """Answer with committed blocks above the asker's, then those on the way to the target, all certified."""
         root = self._tree.root
         raws: list[tuple[bytes, QuorumCertificate | None]] = []
-        for height in range(request.above + 1, min(root.height, request.above + 257) + 1):
+        size = 0
+        # One more than an answer holds: the certificate of the last block is inside the next one.
+        for height in range(request.above + 1, min(root.height, request.above + BLOCKS_PER_RESPONSE_MAX + 1) + 1):
             raw = self._application.committed_block(height)
             if raw is None:
                 break
             raws.append((raw, None))
+            size += len(raw)
+            if size > FRAME_BYTES_MAX and len(raws) > 1:
+                break
         if request.above + len(raws) == root.height:
             target = self._tree.get(request.target) or root
             raws += [(b.proposal.raw, b.certificate) for b in self._tree.branch(target) if b.proposal is not None]

@@ -24,6 +24,7 @@ from ledger.errors import DecodeError, OversizeError
 from ledger.identifiers import BlockId, ChainId, Digest
 from ledger.limits import (
     ENVELOPE_BYTES_MAX,
+    ENVELOPES_PER_BLOCK_MAX,
     FRAME_BYTES_MAX,
     JUSTIFICATION_BYTES_MAX,
     VALIDATORS_MAX,
@@ -33,6 +34,9 @@ SIGNATURE_BYTES = 64
 
 PROPOSAL_BYTES_MAX = FRAME_BYTES_MAX - JUSTIFICATION_BYTES_MAX
 """A proposal, so that one block and a certificate of it always fit one frame between peers."""
+
+PAYLOAD_BYTES_MAX = PROPOSAL_BYTES_MAX - JUSTIFICATION_BYTES_MAX - 65_536 - 5 * ENVELOPES_PER_BLOCK_MAX - 1_024
+"""What a proposal leaves for envelopes beside the largest justification and checkpoint and each one's wrapping."""
 
 BLOCKS_PER_RESPONSE_MAX = 256
 """Blocks in one answer of block sync; their bytes are bounded by the frame."""

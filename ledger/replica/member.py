@@ -395,7 +395,7 @@ class Replica:
         useful: list[PreparedEnvelope] = []
         items: list[tuple[bytes, bytes, bytes]] = []
         for prepared in [self._prepare(raw) for raw in batch.envelopes]:
-            if prepared.id in self.pool:
+            if prepared.id in self.pool or None in prepared.records:
                 continue
             try:
                 public = signing_key(prepared.envelope.header, self.state)
