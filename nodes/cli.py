@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(called=next((word for word in arguments if not word.startswith("-")), None))
+    parser = build_parser(called=next((word for word in arguments if not word.startswith("-")), None))
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
@@ -86,7 +86,8 @@ def program_version() -> str:
         return "not installed"
 
 
-def _parser(called: str | None) -> argparse.ArgumentParser:
+def build_parser(called: str | None) -> Parser:
+    """Return the parser of `mulu`, in which the command that is called is described whole, and the others by a line."""
     parser = Parser(
         prog="mulu",
         description="A ledger on which a city's departments publish who is responsible for which data, "

@@ -1,0 +1,105 @@
+"""The command line as people and scripts meet it: versions, help with examples, one line for each error, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+
+import pytest
+
+from nodes import cli
+from nodes.exit_codes import ExitCode
+from scripts.generate_docs import command_parsers
+
+PARSERS = {parser.prog: parser for parser in command_parsers()}
+"""Every command and subcommand by its full name."""
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a command."""
+    try:
+        code = cli.main(arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def check_one_line_with_code(stderr: str, code: str) -> None:
+    """Check that an error is one line that ends with its code."""
+    assert re.fullmatch(rf"mulu: [^\n]+ \[{code}\]\n", stderr), stderr
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`mulu --version` names the program and its version, and succeeds."""
+    code, out, err = call(capsys, "--version")
+    assert (code, err) == (ExitCode.GOOD, "")
+    assert re.fullmatch(r"mulu (\d+\.\d+\.\d+\S*|not installed)\n", out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("fly",),
+        ("node",),
+        ("node", "fly"),
+        ("node", "init"),
+        ("node", "init", "--departments", "two", "--out", "somewhere"),
+        ("node", "status", "not a url"),
+        ("bench", "validation", "--rounds", "0"),
+        ("bench", "validation", "--directory", "/nonexistent"),
+        ("doctor", "--departments", "0"),
+        ("doctor", "--fly"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_call_ends_with_2_and_one_line(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    """Whoever calls wrongly learns in one line what is wrong and where to read on."""
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (ExitCode.USAGE, "")
+    check_one_line_with_code(err, "usage")
+    assert "--help` [usage]" in err
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_help_has_an_example_that_calls_it(name: str) -> None:
+    """The help of each command and subcommand shows at least one call of itself, which it would take."""
+    text = PARSERS[name].format_help()
+    examples = re.findall(rf"^  {name} ?.*$", text.partition("example")[2], flags=re.MULTILINE)
+    assert examples, text
+
+
+def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`mulu --help` names all commands, and the meaning of the exit codes."""
+    code, out, _ = call(capsys, "--help")
+    assert code == ExitCode.GOOD
+    assert all(re.search(rf"^    {name} ", out, flags=re.MULTILINE) for name in cli.COMMANDS)
+    assert "exit codes: 0 good" in out
+
+
+def test_a_package_that_is_not_installed_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core alone installs without what serves; the error says how to get the rest."""
+
+    def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+        parser = commands.add_parser("doctor")
+        parser.set_defaults(run=lambda _: importlib.import_module("fastapi_that_is_not_here.app"))
+
+    monkeypatch.setattr("nodes.commands.doctor.add_parser", add_parser)
+    code, out, err = call(capsys, "doctor")
+    assert (code, out) == (ExitCode.UNAVAILABLE, "")
+    check_one_line_with_code(err, "package_missing")
+    assert "fastapi_that_is_not_here is not installed" in err
+
+
+def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with 130 and no traceback."""
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nodes.commands.doctor.examine", interrupt)
+    assert call(capsys, "doctor") == (ExitCode.INTERRUPTED, "", "mulu: interrupted\n")
