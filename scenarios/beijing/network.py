@@ -14,6 +14,10 @@ from scenarios.beijing.city import City
 from scenarios.simulator.streams import Streams
 
 
+NETWORK = "beijing.mulu.example"
+"""Name of the city's network; the first part of its log's origin."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundedNetwork:
     """A genesis with all the keys behind it."""
