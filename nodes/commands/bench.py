@@ -26,6 +26,9 @@ SIGNERS = 53
 QUICK_SIGNERS, QUICK_ROUNDS = 8, 3
 """Enough to see that it works and roughly where it stands; too few for a figure to quote."""
 
+CPU_SHARE_UNDISTURBED = 0.9
+"""Waiting for the disk takes a few per cent; where more is missing, other programs took it."""
+
 VALIDATION = """\
 Measure how many records a second this machine validates and commits: decode and compare with the canonical form, hash
 into roots, verify signatures, execute under the registers' rules, compute the state root, append to the journal and
@@ -99,6 +102,7 @@ def _corpus(report: Report) -> dict[str, int]:
 def _figures(report: Report) -> dict[str, Any]:
     return {
         "rounds": report.rounds,
+        "cpu_share": round(report.cpu_share, 3),
         "loop": {"per_second": _figure(report.loop_per_second, digits=0)},
         "results": [
             {
@@ -146,6 +150,11 @@ def _text(document: dict[str, Any]) -> str:
                 + ("   binding" if stage["stage"] == result["binding"] else "")
                 for stage in result["stages"]
             ),
+        ]
+    if document["cpu_share"] < CPU_SHARE_UNDISTURBED:
+        lines += [
+            "",
+            f"disturbed: this process got {document['cpu_share']:.0%} of a core; trust the ratios, not the rates",
         ]
     if document["quick"]:
         lines += ["", "a quick run: leave out --quick for figures to quote"]

@@ -114,6 +114,8 @@ class Report:
     records: int
     refused: int
     state_keys: int
+    cpu_share: float
+    """Processor time of this process by the time that passed: well below 1, others were at work on the same cores."""
     loop_per_second: Figure
     validation: tuple[ValidationFigures, ...]
 
@@ -154,6 +156,7 @@ def measure(
     loops: list[float] = []
     passes: dict[int, list[_Pass]] = {k: [] for k in blocks}
     with tempfile.TemporaryDirectory(prefix="mulu-bench-", dir=directory) as folder, _settled_collector():
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
         for number in range(rounds):
             loops.append(len(signed) / loop_seconds(signed))
             for k, raws in blocks.items():
@@ -161,6 +164,7 @@ def measure(
                 place.mkdir()
                 passes[k].append(_pass(corpus, raws, place, verify))
             progress(number + 1)
+        cpu_share = (time.process_time() - began_cpu_s) / (time.perf_counter() - began_s)
     for k, taken in passes.items():
         if len(roots := {one.state_root for one in taken}) != 1:
             raise InvariantBrokenError(f"the same blocks (k = {k}) gave {len(roots)} different states")
@@ -169,6 +173,7 @@ def measure(
         records=corpus.record_count,
         refused=corpus.refused_count,
         state_keys=len(corpus.state()),
+        cpu_share=cpu_share,
         loop_per_second=Figure.of(loops),
         validation=tuple(_figures(k, corpus, len(blocks[k]), taken, loops) for k, taken in passes.items()),
     )

@@ -1,0 +1,131 @@
+"""Each stage of validation alone, on one block: `pytest benchmarks/`.
+
+`mulu bench validation` measures the stages together and as ratios; this is for comparing one stage before and after a
+change, with pytest-benchmark's own means: `--benchmark-autosave`, `--benchmark-compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from ledger.crypto.signatures import verify_batch
+from ledger.state.prepared import PreparedBlock
+from ledger.state.transition import execute_block
+from nodes.journal import Journal
+from nodes.measurements.validation import (
+    commit,
+    decode_block,
+    loop_seconds,
+    open_journal,
+    prepare,
+    signatures_of,
+    state_root,
+)
+from scenarios.beijing.corpus import Corpus, make_corpus
+
+pytestmark = pytest.mark.benchmark(group="validation", disable_gc=False, min_rounds=7)
+
+K = pytest.mark.parametrize("k", [1, 256])
+
+
+@cache
+def corpus() -> Corpus:
+    """Four departments with 256 records each, in one block, on a state of 10,000 keys."""
+    return make_corpus(departments=4)
+
+
+@cache
+def block_of(k: int) -> bytes:
+    """Return the block with `k` records to an envelope."""
+    (raw,) = corpus().blocks(k)
+    return raw
+
+
+@cache
+def prepared_of(k: int) -> PreparedBlock:
+    """Return that block, decoded and compared with its hashes."""
+    return prepare(block_of(k))
+
+
+def trusting(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+    """Take every signature for good: another test measures them."""
+    return [True] * len(items)
+
+
+def note_rate(benchmark: BenchmarkFixture) -> None:
+    """Put records a second beside the times, where times were taken at all."""
+    if benchmark.stats is not None:
+        benchmark.extra_info["records_per_second"] = round(corpus().record_count / benchmark.stats.stats.median)
+
+
+@K
+def test_decode(benchmark: BenchmarkFixture, k: int) -> None:
+    """Block, envelopes and records from their bytes, each compared with its own encoding."""
+    benchmark(decode_block, block_of(k))
+    note_rate(benchmark)
+
+
+@K
+def test_decode_and_roots(benchmark: BenchmarkFixture, k: int) -> None:
+    """The same, and all hashes up to the payload root."""
+    prepared = benchmark(prepare, block_of(k))
+    note_rate(benchmark)
+    assert sum(len(envelope.records) for envelope in prepared.envelopes) == corpus().record_count
+
+
+@K
+def test_signatures(benchmark: BenchmarkFixture, k: int) -> None:
+    """All signatures of the block, in one batch."""
+    verdicts = benchmark(verify_batch, signatures_of(corpus(), [block_of(k)]))
+    note_rate(benchmark)
+    assert len(verdicts) == corpus().record_count // k
+    assert all(verdicts)
+
+
+def test_loop(benchmark: BenchmarkFixture) -> None:
+    """What everything is compared with: the signatures of single records, verified one by one."""
+    signed = signatures_of(corpus(), [block_of(1)])
+    assert benchmark(loop_seconds, signed) > 0
+    note_rate(benchmark)
+
+
+@K
+def test_execute_with_state_root(benchmark: BenchmarkFixture, k: int) -> None:
+    """The registers' rules, the log's entries, and the state root."""
+    state = corpus().state()
+    execution = benchmark(execute_block, state, prepared_of(k), trusting)
+    note_rate(benchmark)
+    assert sum(code != 0 for codes in execution.results for code in codes) == corpus().refused_count
+
+
+@K
+def test_state_root(benchmark: BenchmarkFixture, k: int) -> None:
+    """The sparse Merkle tree over what the block changed."""
+    state = corpus().state()
+    execution = execute_block(state, prepared_of(k), trusting)
+    root = benchmark(state_root, state.tree, execution)
+    note_rate(benchmark)
+    assert root == execution.record.state_root
+
+
+@K
+def test_journal(benchmark: BenchmarkFixture, tmp_path: Path, k: int) -> None:
+    """The block and its results appended to a new journal, and one sync."""
+    raw, chain = block_of(k), corpus().genesis.chain
+    execution = execute_block(corpus().state(), prepared_of(k), trusting)
+    with ExitStack() as journals:
+
+        def open_next() -> tuple[tuple[Journal], dict[str, object]]:
+            place = tmp_path / str(len(list(tmp_path.iterdir())))
+            place.mkdir()
+            return (journals.enter_context(open_journal(place, chain)),), {}
+
+        benchmark.pedantic(lambda journal: commit(journal, raw, execution), setup=open_next, rounds=7)
+    note_rate(benchmark)
+    assert all(len(list(place.iterdir())) == 1 for place in tmp_path.iterdir())
