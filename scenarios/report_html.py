@@ -6,7 +6,9 @@ every text; a virtual run gives the same bytes each time.
 
 from __future__ import annotations
 
+import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -126,7 +128,8 @@ class Refusal:
 class VerifyCommand:
     """How to check one bundle of this run."""
 
-    bundle: str
+    path: str
+    """Of the bundle beside the report, quoted for a shell."""
     now: str
     """The time at which it is fresh, for runs whose clock is not the reader's; else empty."""
 
@@ -208,7 +211,7 @@ def _role_order(row: DepartmentRow) -> int:
 
 def _radius(records: int, most: int) -> float:
     """Return a radius whose area is the share of the records; nobody is too small to be seen."""
-    return round(max(_RADIUS_MIN, _RADIUS_MAX * (records / most) ** 0.5), 2)
+    return round(max(_RADIUS_MIN, _RADIUS_MAX * math.sqrt(records / most)), 2)
 
 
 def _two_lines(text: str, width: int) -> Sequence[str]:
@@ -338,7 +341,7 @@ def _verify_command(result: SimulationResult, evidence: Evidence, city: City) ->
         return None
     bundle = evidence.bundles[0]
     now = _local(bundle.now_ms, city).isoformat(timespec="seconds") if result.mode == "virtual" else ""
-    return VerifyCommand(bundle.name, now)
+    return VerifyCommand(shlex.quote(f"bundles/{bundle.name}"), now)
 
 
 def _environment() -> Environment:
