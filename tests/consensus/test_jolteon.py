@@ -103,7 +103,7 @@ def test_reputation_leaves_dead_members_out_after_a_while() -> None:
         network.stop(3)
         network.start()
         network.run(1_000)
-        for number in range(60):
+        for number in range(40):
             network.submit(b"envelope %d" % number)
             run_until_held(network, b"envelope %d" % number, within_ms=40_000)
         return sum(
@@ -154,12 +154,12 @@ def test_members_that_lose_their_power_at_any_time_come_back(seed: int) -> None:
 
 def test_a_member_that_was_away_fetches_what_it_missed() -> None:
     """P19: by the certificate that others show it, oldest block first, without having heard a single proposal."""
-    network = TestNetwork(7, leaders=Reputation)
+    network = TestNetwork(4, leaders=Reputation)
     network.start()
     network.stop(3)
-    for number in range(300):
+    for number in range(150):
         network.submit(b"envelope %d" % number)
-        network.run(150)
+        network.run(250)
     network.run(20_000)
     # More than one answer of block sync holds.
     assert network.members[0].engine.height > BLOCKS_PER_RESPONSE_MAX
