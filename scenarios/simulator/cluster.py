@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ledger.blocks.genesis import Genesis
-from ledger.consensus.cache import SharedCache
 from ledger.identifiers import CreditCode, EnvelopeId, ValidatorIndex
 from ledger.members.founding import NodeSigners
 from ledger.members.validators import ValidatorSet
+from ledger.replica import MemberCache
 from scenarios.simulator.checkers import Checker, all_checkers, round_of
 from scenarios.simulator.disk import VirtualDisk
 from scenarios.simulator.loop import US_PER_MS, EventLoop
@@ -71,8 +71,8 @@ class Cluster:
         self.options = options
         self.streams = Streams(seed)
         self.trace = Trace()
-        self._shared = SharedCache() if options.shared_cache else None
-        self._lens = self._shared or SharedCache()
+        self._shared = MemberCache() if options.shared_cache else None
+        self._lens = self._shared or MemberCache()
         ed25519 = SharedVerification() if options.shared_cache else Ed25519()
         self._verification: Verification = options.verification or ed25519
         count = len(self.validators)
@@ -203,7 +203,12 @@ class Cluster:
     ) -> Node:
         code = self.validators.validators[index].credit_code
         seat = Seat(
-            genesis=self.genesis, code=code, signers=keys[code], verification=self._verification, cache=self._shared
+            genesis=self.genesis,
+            code=code,
+            signers=keys[code],
+            verification=self._verification,
+            cache=self._shared,
+            is_twin=index in self.options.twins,
         )
         return Node(
             instance=instance,

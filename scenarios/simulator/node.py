@@ -36,7 +36,7 @@ from scenarios.simulator.network import Network
 class Member(Protocol):
     """What a node hosts: `ledger.replica.Replica`, or something that behaves like one."""
 
-    def recover(self, frames: Iterable[Frame], safety: SlotsRead) -> None:
+    def recover(self, frames: Iterable[Frame], slots: SlotsRead, /) -> list[Effect]:
         """Take up what the disk holds, before anything else; on the first start that is nothing."""
 
     def start(self, now_ms: int) -> list[Effect]:
@@ -153,12 +153,12 @@ class Node:
             raise ValueError(f"node {self.instance} is up already")
         frames, safety = self.disk.read_back()
         self.member = self._make_member()
-        self.member.recover(frames, safety)
+        recovered = self.member.recover(frames, safety)
         self.condition = Condition.RUNNING
         self.lives += 1
         for watcher in self._watchers:
             watcher.started(self)
-        self._take(self.member.start(self.now_ms))
+        self._take([*recovered, *self.member.start(self.now_ms)])
 
     def lose_power(self) -> None:
         """Stop between two effects, or in the middle of a write."""

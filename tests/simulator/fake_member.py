@@ -24,10 +24,11 @@ class FakeMember:
         self.ticks = 0
         self.events: list[tuple[int, Event]] = []
 
-    def recover(self, frames: Iterable[Frame], safety: SlotsRead) -> None:
+    def recover(self, frames: Iterable[Frame], safety: SlotsRead, /) -> list[Effect]:
         self.frames = list(frames)
         self.safety = safety
         self.ticks = int.from_bytes(safety.payload or b"", "big")
+        return []
 
     def start(self, now_ms: int) -> list[Effect]:
         return [SetTimer("tick", now_ms + TICK_MS)]
