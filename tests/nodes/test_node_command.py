@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -15,11 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ledger.proofs.policy import parse_policy
 from nodes import cli
 from nodes.exit_codes import ExitCode
 from nodes.network import GENESIS_FILE, NETWORK_FILE, POLICY_FILE, NodeAddress, load_network
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 START_S = 60
 """Longest wait for a node on a busy machine."""
@@ -52,6 +56,26 @@ def test_init_gives_hosts_of_their_own_equal_ports(tmp_path: Path) -> None:
     assert [entry.address for entry in load_network(tmp_path / "n").nodes.values()] == [
         NodeAddress(host=host, peer_port=7000, gateway_port=8000, listen="0.0.0.0") for host in ("bm", "ay")
     ]
+
+
+def test_the_network_of_the_compose_file_is_what_its_services_run(tmp_path: Path) -> None:
+    """The command of its first step makes a directory for each service, reached under the service's name."""
+    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))
+    (script,) = compose["services"]["prepare"]["command"]
+    command = shlex.split(script[script.index("mulu node init") :].replace("\\\n", " "))
+    assert command[:3] == ["mulu", "node", "init"]
+    # A volume is there, and empty, before the first step runs.
+    (tmp_path / "network").mkdir()
+    made = [word.replace("/network", str(tmp_path / "network")) for word in command[1:]]
+    assert cli.main(made) == ExitCode.GOOD
+    nodes = load_network(tmp_path / "network").nodes.values()
+    services = {name: service for name, service in compose["services"].items() if name != "prepare"}
+    assert {entry.address.host for entry in nodes} == set(services)
+    for entry in nodes:
+        service = services[entry.address.host]
+        assert service["command"] == ["node", "run", f"/network/{entry.code}"]
+        assert service["ports"][0].endswith(f":{entry.address.gateway_port}")
+        assert entry.address.listen == "0.0.0.0"
 
 
 def test_init_makes_a_policy_that_trusts_the_nodes(tmp_path: Path) -> None:
