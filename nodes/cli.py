@@ -70,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LedgerError as error:
         print(f"mulu: {error} [{error.code}]", file=sys.stderr)
         return _exit_code_of(error)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"mulu: {place}{error.strerror or error} [system]", file=sys.stderr)
+        return ExitCode.FAILED
     except ModuleNotFoundError as error:
         if (missing := (error.name or "").partition(".")[0]) in OWN_PACKAGES:
             raise

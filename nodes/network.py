@@ -216,7 +216,10 @@ def load_network(directory: Path) -> Network:
         raise NetworkFileError(
             f"{error.filename}: {error.strerror}; `mulu node init` makes the files of a network"
         ) from error
-    genesis = decode(Genesis, raw_genesis)
+    try:
+        genesis = decode(Genesis, raw_genesis)
+    except InvalidInputError as error:
+        raise NetworkFileError(f"{directory / GENESIS_FILE} is not a genesis: {error}") from error
     validators = ValidatorSet.of_genesis(genesis)
     nodes = _parse_network_json(directory / NETWORK_FILE, raw_network, genesis.chain.hex())
     for validator in validators.validators:

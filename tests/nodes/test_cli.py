@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,16 @@ def test_a_package_that_is_not_installed_is_named(
     assert (code, out) == (ExitCode.UNAVAILABLE, "")
     check_one_line_with_code(err, "package_missing")
     assert "fastapi_that_is_not_here is not installed" in err
+
+
+def test_an_error_of_the_system_is_one_line_with_the_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A path below a file cannot be made, and no traceback says so."""
+    (tmp_path / "notes").write_text("a file")
+    out = tmp_path / "notes" / "network"
+    code, stdout, err = call(capsys, "node", "init", "--departments", "1", "--out", str(out))
+    assert (code, stdout) == (ExitCode.FAILED, "")
+    check_one_line_with_code(err, "system")
+    assert str(tmp_path / "notes") in err
 
 
 def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

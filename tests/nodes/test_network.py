@@ -15,6 +15,7 @@ from ledger.members.founding import MemberProfile
 from nodes.data_directory import DataDirectory, ForeignDataError
 from nodes.keystore import KeyName, Keystore
 from nodes.network import (
+    GENESIS_FILE,
     KEYS_DIRECTORY,
     NETWORK_FILE,
     NetworkFileError,
@@ -133,6 +134,18 @@ def test_a_network_file_that_does_not_fit_its_genesis_is_refused(
     with pytest.raises(NetworkFileError, match=reason) as caught:
         load_network(tmp_path / "network" / "BM")
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a genesis", None], ids=["empty", "foreign", "one bit"])
+def test_a_damaged_genesis_is_refused_with_its_name(tmp_path: Path, damage: bytes | None) -> None:
+    """A file of another kind does not decode; one turned bit makes another chain."""
+    prepare(tmp_path / "network")
+    file = tmp_path / "network" / "BM" / GENESIS_FILE
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]) if damage is None else damage)
+    with pytest.raises(NetworkFileError) as caught:
+        load_network(tmp_path / "network" / "BM")
+    assert str(file.parent) in str(caught.value)
 
 
 def test_a_directory_without_a_network_says_how_one_is_made(tmp_path: Path) -> None:
