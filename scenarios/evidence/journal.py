@@ -23,11 +23,11 @@ from scenarios.evidence.forms import (
     VoteCertificate,
     certificate_of,
     checkpoint_of,
-    fields,
     pack,
     read_block,
     read_envelope,
     read_executed,
+    read_justification,
     tagged_hash,
     unpack,
 )
@@ -183,7 +183,9 @@ def _take(journal: Journal, kind: int, height: int, payload: bytes) -> None:
     if kind == BLOCK:
         block = read_block(payload)
         journal.blocks[block.id] = block
-        journal.certificates += _certificates_in(block.justification)
+        # A node need not keep the parent's certificate a second time.
+        if (certificate := read_justification(block.justification)) is not None:
+            journal.certificates.append(certificate)
     elif kind == QUORUM_CERTIFICATE:
         journal.certificates.append(certificate_of(unpack(payload)))
     elif kind == CHECKPOINT:
@@ -196,14 +198,6 @@ def _take(journal: Journal, kind: int, height: int, payload: bytes) -> None:
             journal.executed_twice.append(height)
     elif kind != TIMEOUT_CERTIFICATE:
         raise EvidenceError("frames of this kind are not known")
-
-
-def _certificates_in(justification: bytes) -> list[VoteCertificate]:
-    """Return the parent's certificate, which a node need not keep a second time; engines without votes have none."""
-    if not justification:
-        return []
-    parent_certificate, _ = fields(unpack(justification), "justification", tuple, (tuple, type(None)))
-    return [certificate_of(parent_certificate)]
 
 
 def _link(previous: bytes) -> bytes:
