@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 INDEX_FILE = "index.db"
 LOG_FILE = "node.log"
 
+KEEP_ALIVE_S = 75
+"""An application that speaks once a minute keeps its connection; one that finds it closed must send again."""
+
 GATEWAY_GRACE_S = 3
 """What requests under way get to finish when the node stops."""
 
@@ -176,6 +179,7 @@ async def _serve(runner: Runner, view: RunningNode, listener: socket.socket) -> 
             log_config=None,
             access_log=False,
             lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GATEWAY_GRACE_S,
         )
     )

@@ -36,6 +36,11 @@ RECEIPT_TIMEOUT_S = 120.0
 WAIT_S = 30
 """How long one request waits at the gateway before it is asked again."""
 
+GATEWAY_BACK_S = 60.0
+"""How long an application tries to reach its gateway: a node that lost its power is back by then."""
+
+RETRY_S = 0.5
+
 IN_FLIGHT_PER_GATEWAY = 16
 """Envelopes a department's application sends before it waits for receipts."""
 
@@ -88,7 +93,8 @@ class LiveDriver:
             RunFailedError: A receipt did not come, or a gateway was gone.
             NodeFailedError: A node ended by itself.
         """
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        # Idle connections are kept: the client would otherwise close one that a request has just been given.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
         timeout = httpx.Timeout(WAIT_S + 60, connect=30)
         async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
             for phase in self._story.phases():
@@ -130,7 +136,7 @@ class LiveDriver:
             # A node that has died explains a connection that broke better than the connection does.
             self._launcher.check_running()
             first = errors.exceptions[0]
-            raise RunFailedError(f"phase {phase.name!r}: {first or type(first).__name__}") from first
+            raise RunFailedError(f"phase {phase.name!r}: {str(first) or repr(first)}") from first
         self._launcher.check_running()
 
     async def _send(self, client: httpx.AsyncClient, submission: Submission) -> int:
@@ -140,9 +146,13 @@ class LiveDriver:
         envelope = read_envelope(raw).id
         url = f"{self._launcher.gateway_url(submission.through)}/api/v1/envelopes"
         began = time.monotonic()
-        answer = await client.post(url, params={"wait": WAIT_S}, content=raw, headers={"Content-Type": MEDIA_TYPE})
-        if answer.status_code >= 400:
-            self._answers.refused(submission, envelope, _problem_code(answer))
+        answer, again = await self._post(client, url, raw)
+        code = _problem_code(answer)
+        if again and code == "replayed_envelope" and submission.fault is None:
+            # The first try got through, and only its answer was lost: the receipt is there, or will be.
+            answer = await client.get(f"{url}/{envelope.hex()}/receipt", params={"wait": WAIT_S})
+        elif code:
+            self._answers.refused(submission, envelope, code)
             return len(submission.records)
         if submission.fault is not None:
             self._answers.taken(submission, envelope)
@@ -156,6 +166,27 @@ class LiveDriver:
             submission, envelope, height=receipt["height"], log_index=receipt["log_index"], results=results
         )
         return sum(map(bool, results))
+
+    async def _post(self, client: httpx.AsyncClient, url: str, raw: bytes) -> tuple[httpx.Response, bool]:
+        """Hand an envelope in, again and again while the gateway cannot be reached: the same bytes do no harm twice.
+
+        Returns:
+            The answer, and whether it was not the first try.
+        """
+        deadline = time.monotonic() + GATEWAY_BACK_S
+        again = False
+        while True:
+            try:
+                answer = await client.post(
+                    url, params={"wait": WAIT_S}, content=raw, headers={"Content-Type": MEDIA_TYPE}
+                )
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+                again = True
+                await asyncio.sleep(RETRY_S)
+            else:
+                return answer, again
 
     async def _receipt(self, client: httpx.AsyncClient, url: str, answer: httpx.Response) -> Mapping[str, Any]:
         """Return the receipt in `answer`, or ask at `url` until it is there."""
@@ -188,6 +219,9 @@ class LiveDriver:
 
 
 def _problem_code(answer: httpx.Response) -> str:
+    """Return the code of a problem, or nothing if the answer is none."""
+    if answer.status_code < 400:
+        return ""
     try:
         return str(answer.json()["code"])
     except (ValueError, KeyError, TypeError):
