@@ -227,16 +227,16 @@ class Certification(Checker):
         self._certified: dict[tuple[int, int], bytes] = {}
         self._timeout_certificates: dict[int, int] = {}
         self._committed_rounds: set[int] = set()
+        """Of blocks that a certificate of the very next round commits. For those that are committed only because a
+        later block is, earlier timeout certificates need not know of them."""
         self._last: Node | None = None
 
     def carried_out(self, node: Node, effect: Effect) -> None:
-        """Collect certificates and commits."""
+        """Collect certificates; a certificate says itself what it commits."""
         if node.index not in self.correct:
             return
         self._last = node
-        if isinstance(effect, Committed):
-            self._committed_rounds.add(effect.round)
-        elif isinstance(effect, Send | Broadcast):
+        if isinstance(effect, Send | Broadcast):
             for certificate in _certificates_in(self._decode(effect.message)):
                 self._certificate(node, certificate)
 
@@ -260,6 +260,8 @@ class Certification(Checker):
         place = (certificate.vote.epoch, certificate.round)
         if self._certified.setdefault(place, bytes(certificate.block)) != certificate.block:
             self.violated("I2", node, f"two certified blocks in epoch {place[0]}, round {place[1]}")
+        if certificate.vote.commit is not None:
+            self._committed_rounds.add(certificate.vote.parent_round)
 
 
 class PersistBeforeSend(Checker):

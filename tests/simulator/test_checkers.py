@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ledger.blocks.block import Block, BlockHeader, payload_root
@@ -22,6 +23,7 @@ from ledger.consensus.effects import (
 from ledger.consensus.evidence import evidence_of
 from ledger.consensus.messages import (
     CheckpointCosignature,
+    CommitInfo,
     Justification,
     QuorumCertificate,
     Timeout,
@@ -105,6 +107,14 @@ def voted(*arguments: object, **options: object) -> Effect:
 
 def certificate(round_: int, block: str) -> QuorumCertificate:
     return QuorumCertificate(vote=vote(round_, block).data, voters=(0, 1, 2), signatures=bytes(192))
+
+
+def committing(round_: int) -> QuorumCertificate:
+    """Return the certificate of a block whose parent is of the round before and so committed by it."""
+    parent = CommitInfo(height=1, block=digest("parent"), payload_root=digest("payload"), time_ms=1)
+    return msgspec.structs.replace(
+        certificate(round_, "child"), vote=msgspec.structs.replace(vote(round_, "child").data, commit=parent)
+    )
 
 
 def timeout_certificate(round_: int, high_qc_round: int) -> TimeoutCertificate:
@@ -243,13 +253,17 @@ def test_what_a_correct_validator_signs(seen: list[Effect], expected: list[str])
 
 CERTIFICATION = {
     "two certified blocks in a round": ([sent(certificate(3, "a")), sent(certificate(3, "b"))], ["I2"]),
-    "a certificate that forgets a commit": ([committed(1, "a", 4), sent(timeout_certificate(6, 3))], ["I5"]),
-    "a commit that a certificate forgot": ([sent(timeout_certificate(6, 3)), committed(1, "a", 4)], ["I5"]),
+    "a certificate that forgets a commit": ([sent(committing(5)), sent(timeout_certificate(6, 3))], ["I5"]),
+    "a commit that a certificate forgot": ([sent(timeout_certificate(6, 3)), sent(committing(5))], ["I5"]),
     "all is well": (
-        [sent(certificate(3, "a")), sent(certificate(3, "a")), sent(timeout_certificate(6, 4)), committed(1, "a", 4)],
+        [
+            *(sent(certificate(3, "a")), sent(certificate(3, "a"))),
+            *(sent(committing(5)), sent(timeout_certificate(6, 4)), sent(timeout_certificate(3, 2))),
+        ],
         [],
     ),
-    "a commit above": ([sent(timeout_certificate(6, 3)), committed(1, "a", 7)], []),
+    "a commit above": ([sent(timeout_certificate(6, 3)), sent(committing(8))], []),
+    "certified alone": ([sent(certificate(5, "a")), sent(timeout_certificate(6, 3))], []),
 }
 
 
