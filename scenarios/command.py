@@ -81,7 +81,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=None,
         metavar="TIME",
         help=f"live: time for the working day's records, for example 15 or 2m (default {DURATION_S}s); "
-        "virtual runs keep office hours instead",
+        "virtual runs keep office hours on their own clock",
     )
     parser.add_argument("--records", type=_count(1, 10_000_000), metavar="N", help="submit about N records in all")
     parser.add_argument(
@@ -107,17 +107,22 @@ def run(options: argparse.Namespace) -> int:
     from scenarios.beijing.city import load_city
     from scenarios.progress import open_progress
 
-    if (problem := _keep_problem(options.keep)) is not None:
-        print(f"mulu simulate: {problem}", file=sys.stderr)
-        return USAGE
     city = load_city()
     if options.departments is not None:
         city = city.first(options.departments)
+    if (problem := _problem_with(options, len(city.validators))) is not None:
+        print(f"mulu simulate: {problem}", file=sys.stderr)
+        return USAGE
     with open_progress(quiet=options.quiet) as progress:
-        return _run_virtual(options, city, progress) if options.virtual else _run_live(options, city, progress)
+        result = _run_virtual(options, city, progress) if options.virtual else _run_live(options, city, progress)
+    if options.json:
+        sys.stdout.write(result.as_bytes().decode())
+    else:
+        sys.stdout.write(result.as_text(_kept_files(options.keep)))
+    return GOOD if result.ok else FAILED
 
 
-def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> int:
+def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> SimulationResult:
     from nodes.launcher import Launcher
     from scenarios.beijing.network import NETWORK, calendar_of, profiles_of, validators_of
     from scenarios.beijing.story import BeijingStory
@@ -167,10 +172,10 @@ def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> in
         )
         progress.advance(1)
         _keep(options.keep, result, outcome.evidence, city)
-    return _conclude(options, result)
+    return result
 
 
-def _run_virtual(options: argparse.Namespace, city: City, progress: Progress) -> int:
+def _run_virtual(options: argparse.Namespace, city: City, progress: Progress) -> SimulationResult:
     from scenarios.beijing.story import BeijingStory
     from scenarios.report import result_of
     from scenarios.virtual import play, virtual_parameters
@@ -200,7 +205,7 @@ def _run_virtual(options: argparse.Namespace, city: City, progress: Progress) ->
         for code, journal in outcome.journals.items():
             _write(options.keep, f"journals/{code}.frames", journal)
     _keep(options.keep, result, outcome.evidence, city)
-    return _conclude(options, result)
+    return result
 
 
 def _keep(keep: Path | None, result: SimulationResult, evidence: Evidence, city: City) -> None:
@@ -220,15 +225,6 @@ def _write(keep: Path, name: str, content: bytes) -> None:
     path = keep / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-
-
-def _conclude(options: argparse.Namespace, result: SimulationResult) -> int:
-    """Print the verdict; return its exit code."""
-    if options.json:
-        sys.stdout.write(result.as_bytes().decode())
-    else:
-        sys.stdout.write(result.as_text(_kept_files(options.keep)))
-    return GOOD if result.ok else FAILED
 
 
 def _kept_files(keep: Path | None) -> dict[str, str]:
@@ -258,13 +254,19 @@ def _root(keep: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _keep_problem(keep: Path | None) -> str | None:
-    if keep is None:
-        return None
-    if keep.exists() and not keep.is_dir():
+def _problem_with(options: argparse.Namespace, validators: int) -> str | None:
+    """Return why these options cannot go together, or None."""
+    keep: Path | None = options.keep
+    if keep is not None and keep.exists() and not keep.is_dir():
         return f"--keep {keep} is a file; give the path of a new or empty directory"
-    if keep.exists() and any(keep.iterdir()):
+    if keep is not None and keep.exists() and any(keep.iterdir()):
         return f"--keep {keep} is not empty; give the path of a new or empty directory"
+    if options.engine == "solo" and validators > 1:
+        return f"--engine solo is one node alone, and there are {validators}: add --departments 1"
+    if options.virtual and options.duration is not None:
+        return "--virtual keeps office hours on its own clock: say how much with --records instead of --duration"
+    if options.virtual and options.engine == "jolteon" and validators == 1:
+        return "--virtual runs a single department with --engine solo"
     return None
 
 
