@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import urllib.error
@@ -52,12 +53,13 @@ def ask(node: str, path: str, *, timeout_s: float) -> Any:
 
 
 def check_address(text: str) -> str:
-    """Return the base address of a node; raise ValueError for anything but http or https.
+    """Return the base address of a node that a command was given.
 
-    `urllib` would also open files, which is not what a network address may lead to.
+    Raises:
+        argparse.ArgumentTypeError: Neither http nor https: `urllib` would also open files.
     """
     if not text.startswith(("http://", "https://")):
-        raise ValueError(f"not the address of a node: {text!r}; write http://127.0.0.1:8000")
+        raise argparse.ArgumentTypeError(f"not the address of a node: {text!r}; write http://127.0.0.1:8000")
     return text
 
 

@@ -15,7 +15,7 @@ from nodes.cli import program_version
 from nodes.gateway import schemas
 from nodes.gateway.node_view import NodeView
 from nodes.gateway.problems import ProblemError, install, response_of
-from nodes.gateway.routes import include_all
+from nodes.gateway.routes import API, include_all
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,9 @@ class RequestScope:
     def _note(self, scope: Scope, status: int, took_s: float, request_id: str) -> None:
         """Log and count by the pattern of the path: what stands in it may be somebody's certificate."""
         route = getattr(scope.get("route"), "path", "unknown")
+        if scope["path"].startswith(API) and route.startswith("/") and not route.startswith(API):
+            # Some versions of the framework give the path below the router that it was included from.
+            route = API + route
         method = scope["method"] if scope["method"] in _METHODS else "other"
         Request(scope).app.state.node.metrics.count_request(method, route, status)
         fields = {"method": method, "route": route, "status": status, "ms": round(took_s * 1000, 1)}

@@ -265,7 +265,8 @@ def test_an_id_that_cannot_be_is_an_invalid_parameter(client: Client, path: str)
     """64 lower-case hexadecimal digits, nothing else."""
     told = problem(client.get(f"{PATH}/{path}"), 422, "invalid_parameter")
     assert told["errors"][0]["where"] == "path/envelope"
-    assert path not in str(told)
+    del told["request_id"]
+    assert f"'{path}'" not in str(told)
 
 
 def test_an_unknown_envelope_is_not_found(client: Client) -> None:

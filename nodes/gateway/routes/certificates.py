@@ -46,7 +46,7 @@ STEPS_MAX = 1_000
             "content": {"application/json": {"schema": {"type": "object"}}},
         },
         304: {"description": "It is as it was"},
-        **problems("not_found", "bad_check_character", "no_checkpoint", "oversize"),
+        **problems("not_found", "bad_check_character", "invalid_parameter", "no_checkpoint", "oversize"),
     },
 )
 async def get_bundle(identifier: Identifier, request: Request, node: Node) -> Response:

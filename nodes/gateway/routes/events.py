@@ -87,15 +87,14 @@ async def _stream(node: NodeView, position: _Position) -> AsyncIterator[str]:
         if checkpoint is not None and checkpoint.size > checkpoint_size:
             checkpoint_size = checkpoint.size
             yield _event("checkpoint", {"height": checkpoint.height, "size": checkpoint.size, "note": node.log_note()})
-        if node.index.height > position.height or position.number < _NUMBER_MAX:
-            for found, changes in await run_sync(partial(node.index.ask, _blocks_with_changes, position.height)):
+        # Some of the block may have been seen. A client of a node that is ahead of this one waits for its next block.
+        first = position.height + (position.number == _NUMBER_MAX)
+        if node.index.height >= first:
+            for found, changes in await run_sync(partial(node.index.ask, _blocks_with_changes, first)):
                 for number, (name, data) in enumerate(_events_of(node, found, changes)):
                     if (found.height, number) > position:
                         yield _event(name, data, f"{found.height}-{number}")
                 position = _Position(found.height, _NUMBER_MAX)
-            if position.number < _NUMBER_MAX:
-                # The client comes from a node that is ahead of this one: nothing to tell before the next block.
-                position = _Position(position.height, _NUMBER_MAX)
         elif not await node.progress.wait(HEARTBEAT_S):
             yield ": still here\n\n"
 

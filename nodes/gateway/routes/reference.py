@@ -64,7 +64,7 @@ async def list_problems() -> list[schemas.ProblemKind]:
     operation_id="get_problem",
     summary="What one code means",
     response_model=schemas.ProblemKind,
-    responses=problems("not_found"),
+    responses=problems("not_found", "invalid_parameter"),
 )
 async def get_problem(code: Annotated[str, Path(max_length=60)]) -> schemas.ProblemKind:
     """Where the `type` of a problem leads."""

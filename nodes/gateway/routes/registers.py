@@ -166,7 +166,10 @@ def _add_routes(subject: Subject) -> None:
         summary=f"One {subject.singular}, for example `{subject.id_example}`",
         description="As of the last executed block. The ETag follows from the value alone.",
         response_model=schemas.ValueForm,
-        responses={304: {"description": "It is as it was"}, **problems("not_found", "bad_check_character")},
+        responses={
+            304: {"description": "It is as it was"},
+            **problems("not_found", "bad_check_character", "invalid_parameter"),
+        },
     )
     router.add_api_route(
         f"/state/{subject.plural}/{{name}}/history",
