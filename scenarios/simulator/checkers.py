@@ -44,7 +44,6 @@ from ledger.consensus.messages import (
     TimeoutMessage,
     Vote,
     VoteMessage,
-    decode_proposal,
 )
 from ledger.consensus.safety import SafetyRecord
 from ledger.encoding import decode
@@ -275,7 +274,7 @@ class PersistBeforeSend(Checker):
 
     def started(self, node: Node) -> None:
         """Begin with what the disk holds."""
-        kept = self._kept[node.instance] = _Kept()
+        kept = self._kept[node.instance] = _Kept(self._decode)
         for frame in node.disk.frames():
             kept.append(frame)
         kept.sync()
@@ -357,26 +356,24 @@ class NoFalseAccusation(Checker):
 class _Kept:
     """What a member's journal holds, by what it proves."""
 
-    def __init__(self) -> None:
+    def __init__(self, decode_message: Decode) -> None:
         self.blocks: set[bytes] = set()
         self.certified: set[int] = set()
         self.timed_out: set[int] = set()
+        self._decode = decode_message
         self._pending: list[Frame] = []
 
     def append(self, frame: Frame) -> None:
-        self._pending.append(frame)
+        if frame.kind in _PROVING:
+            self._pending.append(frame)
 
     def sync(self) -> None:
         for frame in self._pending:
-            match frame.kind:
-                case FrameKind.BLOCK:
-                    proposal = decode_proposal(frame.payload)
-                    self.blocks.add(proposal.id)
-                    self._certificates(_certificates_in(proposal))
-                case FrameKind.QUORUM_CERTIFICATE:
-                    self._certificates([decode(QuorumCertificate, frame.payload)])
-                case FrameKind.TIMEOUT_CERTIFICATE:
-                    self._certificates([decode(TimeoutCertificate, frame.payload)])
+            # A block, a certificate: each is a message too, so that what all members keep is decoded once.
+            message = self._decode(frame.payload)
+            if isinstance(message, Proposal):
+                self.blocks.add(message.id)
+            self._certificates(_certificates_in(message))
         self._pending.clear()
 
     def _certificates(self, certificates: Iterable[QuorumCertificate | TimeoutCertificate]) -> None:
@@ -387,6 +384,9 @@ class _Kept:
                 self.timed_out.add(certificate.round)
                 self.certified.add(certificate.high_qc.round)
 
+
+_PROVING = frozenset({FrameKind.BLOCK, FrameKind.QUORUM_CERTIFICATE, FrameKind.TIMEOUT_CERTIFICATE})
+"""Kinds of frames that prove something about rounds."""
 
 _NOTHING_SIGNED = SafetyRecord(
     chain=bytes(32),
