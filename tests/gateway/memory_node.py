@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ledger.blocks.block import Block, BlockHeader, payload_root
 from ledger.blocks.checkpoint import QuorumCheckpoint
 from ledger.blocks.envelope import Envelope
+from ledger.blocks.genesis import Genesis
 from ledger.blocks.record import Record
 from ledger.blocks.refusals import EnvelopeRefusal, RecordRefusal
 from ledger.consensus.effects import Executed
@@ -26,10 +28,17 @@ from nodes.gateway.node_view import PeerStatus, policy_of
 from nodes.gateway.progress import Progress
 from nodes.index import QueryIndex
 from nodes.observe import Gauges, NodeMetrics
+from tests.proofs import small_network
 from tests.proofs.memory_ledger import BLOCK_MS, MemoryLedger, MemoryView
 from tests.proofs.small_network import GOVERNMENT_SERVICES, MEMBERS, Member
 
 POOL_MAX = 3
+
+
+@cache
+def _genesis() -> Genesis:
+    """Return the genesis; made once, because checking its keys takes a while."""
+    return small_network.found()
 
 
 @dataclass
@@ -49,7 +58,7 @@ class MemoryNode(MemoryLedger):
     """A ledger with a pool, an index and everything else that a gateway asks for; blocks come when a test says so."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
+        super().__init__(_genesis())
         self.me = GOVERNMENT_SERVICES.credit_code
         self.path = folder / "index.db"
         self.index = QueryIndex.open(self.path, chain=self.genesis.chain, journal_height=Height(0))
