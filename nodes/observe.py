@@ -70,6 +70,8 @@ class Gauges:
     frames_dropped: Mapping[str, int] = field(default_factory=dict)
     """By short code of the peer: frames that were not delivered since the start."""
     messages_refused: int = 0
+    leads: bool = False
+    """Whether the current round is this node's to propose in."""
     sync_times_s: Iterable[float] = ()
     """Durations of the syncs since the last time of asking."""
 
@@ -129,6 +131,7 @@ class NodeMetrics(Collector):
             "mulu_checkpoint_height", "Height that the newest checkpoint with a quorum covers", now.checkpoint_height
         )
         yield GaugeMetricFamily("mulu_round", "Round of the last committed block", now.round)
+        yield GaugeMetricFamily("mulu_leads", "1 if the current round is this node's to propose in", int(now.leads))
         yield GaugeMetricFamily("mulu_pool_envelopes", "Envelopes that wait for a block", now.pool_envelopes)
         yield GaugeMetricFamily("mulu_peers_connected", "Validators this node is connected with", now.peers_connected)
         yield GaugeMetricFamily("mulu_peers_expected", "Validators there are besides this one", now.peers_expected)

@@ -93,6 +93,10 @@ class Engine(Protocol):
     def checkpoint(self) -> QuorumCheckpoint | None:
         """The largest checkpoint with a quorum that this member has executed as far as it reaches."""
 
+    @property
+    def leader(self) -> ValidatorIndex | None:
+        """Who may propose now, as far as this member knows; None while it does not."""
+
     def recover(self, frames: Iterable[Frame], slots: SlotsRead) -> None:
         """Rebuild everything from the journal's frames and the safety slots (P21, P22). Called once, before `start`."""
 

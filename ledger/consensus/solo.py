@@ -85,6 +85,11 @@ class Solo:
         """The newest checkpoint."""
         return self._checkpoint
 
+    @property
+    def leader(self) -> ValidatorIndex:
+        """Itself, always."""
+        return ValidatorIndex(0)
+
     def recover(self, frames: Iterable[Frame], slots: SlotsRead) -> None:
         """Commit every block of the journal again.
 

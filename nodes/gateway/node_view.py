@@ -222,6 +222,7 @@ class RunningNode:
                 for peer, counters in runner.peers.counters.items()
             },
             messages_refused=runner.counters.messages_refused,
+            leads=runner.replica.engine.leader == self._network.validators.index_of(self.me),
             sync_times_s=sync_times_s,
         )
 
