@@ -16,6 +16,7 @@ from scenarios.simulator.faults import FaultPlan
 from scenarios.simulator.network import Conditions
 from scenarios.simulator.streams import Streams
 from scenarios.simulator.twins import draw_rounds
+from tests.mutants.consensus_rules import MUTANTS
 
 REGRESSION_SEEDS: list[dict[str, int]] = json.loads(
     (Path(__file__).parent / "regression_seeds.json").read_text(encoding="utf-8")
@@ -75,5 +76,12 @@ def test_over_the_bound_a_fork_is_found() -> None:
             stay_down=frozenset(),
         )
 
-    found = [run_seed(seed, 4, change_plan=over_the_bound).violations for seed in range(40)]
-    assert any(violation.startswith("I1") for violations in found for violation in violations)
+    outcomes = (run_seed(seed, 4, change_plan=over_the_bound) for seed in range(40))
+    assert any(violation.startswith("I1 ") for outcome in outcomes for violation in outcome.violations)
+
+
+@pytest.mark.parametrize("name", ["vote after timeout", "voted round not saved"])
+def test_seeds_find_a_broken_rule(name: str) -> None:
+    """A member with a mistake in it is found by random runs too, beside the attacks that are directed at each rule."""
+    with MUTANTS[name].apply():
+        assert any(not run_seed(seed, 4).good for seed in range(20))
