@@ -47,6 +47,7 @@ from ledger.consensus.messages import (
 )
 from ledger.consensus.safety import SafetyRecord
 from ledger.encoding import decode
+from ledger.identifiers import Digest
 from ledger.storage.frames import Frame, FrameKind
 from scenarios.simulator.node import Node, Watcher
 
@@ -389,7 +390,7 @@ _PROVING = frozenset({FrameKind.BLOCK, FrameKind.QUORUM_CERTIFICATE, FrameKind.T
 """Kinds of frames that prove something about rounds."""
 
 _NOTHING_SIGNED = SafetyRecord(
-    chain=bytes(32),
+    chain=Digest(bytes(32)),
     epoch=0,
     last_voted_round=0,
     locked_round=0,
