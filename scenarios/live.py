@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ WAIT_S = 30
 """How long one request waits at the gateway before it is asked again."""
 
 GATEWAY_BACK_S = 60.0
-"""How long an application tries to reach its gateway: a node that lost its power is back by then."""
+"""How long an application tries to reach a gateway: a node that lost its power is back by then."""
 
 RETRY_S = 0.5
 
@@ -146,18 +147,17 @@ class LiveDriver:
         envelope = read_envelope(raw).id
         url = f"{self._launcher.gateway_url(submission.through)}/api/v1/envelopes"
         began = time.monotonic()
-        answer, again = await self._post(client, url, raw)
+        answer, again = await self._hand_in(client, url, raw)
         code = _problem_code(answer)
-        if again and code == "replayed_envelope" and submission.fault is None:
-            # The first try got through, and only its answer was lost: the receipt is there, or will be.
-            answer = await client.get(f"{url}/{envelope.hex()}/receipt", params={"wait": WAIT_S})
-        elif code:
+        # The first try got through, and only its answer was lost: the receipt is there, or will be.
+        pooled_before = again and code == "replayed_envelope" and submission.fault is None
+        if code and not pooled_before:
             self._answers.refused(submission, envelope, code)
             return len(submission.records)
         if submission.fault is not None:
             self._answers.taken(submission, envelope)
             return 0
-        receipt = await self._receipt(client, f"{url}/{envelope.hex()}/receipt", answer)
+        receipt = await self._receipt(client, url, raw, envelope, answer)
         self._latencies_ms.append((time.monotonic() - began) * 1000)
         self._height = max(self._height, Height(receipt["height"]))
         sealer.acknowledged = raw
@@ -167,36 +167,28 @@ class LiveDriver:
         )
         return sum(map(bool, results))
 
-    async def _post(self, client: httpx.AsyncClient, url: str, raw: bytes) -> tuple[httpx.Response, bool]:
-        """Hand an envelope in, again and again while the gateway cannot be reached: the same bytes do no harm twice.
+    async def _hand_in(self, client: httpx.AsyncClient, url: str, raw: bytes) -> tuple[httpx.Response, bool]:
+        """Hand an envelope in; return the answer, and whether it was not the first try."""
+        headers = {"Content-Type": MEDIA_TYPE}
+        return await _ask(partial(client.post, url, params={"wait": WAIT_S}, content=raw, headers=headers))
 
-        Returns:
-            The answer, and whether it was not the first try.
-        """
-        deadline = time.monotonic() + GATEWAY_BACK_S
-        again = False
-        while True:
-            try:
-                answer = await client.post(
-                    url, params={"wait": WAIT_S}, content=raw, headers={"Content-Type": MEDIA_TYPE}
-                )
-            except httpx.TransportError:
-                if time.monotonic() > deadline:
-                    raise
-                again = True
-                await asyncio.sleep(RETRY_S)
-            else:
-                return answer, again
-
-    async def _receipt(self, client: httpx.AsyncClient, url: str, answer: httpx.Response) -> Mapping[str, Any]:
-        """Return the receipt in `answer`, or ask at `url` until it is there."""
+    async def _receipt(
+        self, client: httpx.AsyncClient, url: str, raw: bytes, envelope: bytes, answer: httpx.Response
+    ) -> Mapping[str, Any]:
+        """Return the receipt in `answer`, or ask below `url` until it is there."""
+        place = f"{url}/{envelope.hex()}/receipt"
         deadline = time.monotonic() + RECEIPT_TIMEOUT_S
-        while answer.status_code == 202:
+        while answer.status_code != 200:
             if time.monotonic() > deadline:
-                raise RunFailedError(f"{url}: no receipt within {RECEIPT_TIMEOUT_S:g} s")
-            answer = await client.get(url, params={"wait": WAIT_S})
-        if answer.status_code != 200:
-            raise RunFailedError(f"{answer.url} answered {answer.status_code}: {answer.text[:300]}")
+                raise RunFailedError(f"{place}: no receipt within {RECEIPT_TIMEOUT_S:g} s")
+            match _problem_code(answer):
+                case "" | "replayed_envelope":
+                    answer, _ = await _ask(partial(client.get, place, params={"wait": WAIT_S}))
+                case "unknown_envelope":
+                    # Pooled is not promised: the node lost its power before it had passed the envelope on.
+                    answer, _ = await self._hand_in(client, url, raw)
+                case _:
+                    raise RunFailedError(f"{answer.url} answered {answer.status_code}: {answer.text[:300]}")
         receipt: Mapping[str, Any] = answer.json()
         return receipt
 
@@ -210,12 +202,35 @@ class LiveDriver:
         codes = self._launcher.codes
         for position, issued in enumerate(chosen.values()):
             url = self._launcher.gateway_url(codes[position % len(codes)])
-            answer = await client.get(f"{url}/api/v1/certificates/{issued.identifier}/bundle")
+            place = f"{url}/api/v1/certificates/{issued.identifier}/bundle"
+            answer, _ = await _ask(partial(client.get, place))
             if answer.status_code != 200:
                 raise RunFailedError(f"{answer.url} answered {answer.status_code}: {answer.text[:300]}")
             content = with_opening(answer.content, issued.opening)
             self._bundles.append(Bundle(f"{issued.identifier}.json", content, int(time.time() * 1000)))
             self._progress.advance(1, height=self._height)
+
+
+async def _ask(request: Callable[[], Awaitable[httpx.Response]]) -> tuple[httpx.Response, bool]:
+    """Send a request again and again while the gateway cannot be reached: what is sent here does no harm twice.
+
+    Returns:
+        The answer, and whether it was not the first try.
+    """
+    deadline = time.monotonic() + GATEWAY_BACK_S
+    again = False
+    while True:
+        try:
+            answer = await request()
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise
+            again = True
+        else:
+            # A node that has just started, or is about to end, says so.
+            if answer.status_code != 503 or time.monotonic() > deadline:
+                return answer, again
+        await asyncio.sleep(RETRY_S)
 
 
 def _problem_code(answer: httpx.Response) -> str:
