@@ -184,14 +184,14 @@ def write_new_file(folder: Folder, name: str, data: bytes) -> None:
 
 
 class DiskFullError(StorageFailedError):
-    """The file system has no room. Nothing is half written: the node stops voting and goes on once there is room."""
+    """The file system has no room. Nothing is half written: the node stops, and goes on when started with room."""
 
     code = "disk_full"
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"no space left for {path}: the last write was taken back; free space on this file system, "
-            "or release the ballast to gain time"
+            f"no space left for {path}: the last write was taken back; free space on this file system "
+            "and start the node again"
         )
         self.path = path
 

@@ -33,10 +33,16 @@ from ledger.consensus.effects import (
     Sync,
 )
 from ledger.consensus.events import Event, MessageReceived, PeerConnected, PeerDisconnected, TimerFired
-from ledger.errors import InvalidInputError, InvariantBrokenError, LedgerError, SignatureError, StorageFailedError
+from ledger.errors import (
+    InvalidInputError,
+    InvariantBrokenError,
+    LedgerError,
+    NotYetError,
+    SignatureError,
+    StorageFailedError,
+)
 from ledger.identifiers import CreditCode, EnvelopeId, ValidatorIndex
 from ledger.replica import Replica
-from nodes.files import DiskFullError
 from nodes.journal import Journal
 from nodes.keystore import Keystore
 from nodes.network import Network
@@ -47,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 
 class NodeStoppedError(LedgerError):
-    """The node cannot go on; the process ends with this reason and a non-zero exit code."""
+    """The member has asked to be stopped; the process ends with this reason and a non-zero exit code."""
 
     code = "node_stopped"
 
@@ -144,7 +150,8 @@ class Runner:
         """Wait until the node cannot go on.
 
         Raises:
-            NodeStoppedError: With the reason.
+            NodeStoppedError: The member's history is not the network's.
+            InvariantBrokenError, StorageFailedError, DiskFullError: What went wrong here.
         """
         assert self._stopped is not None, "start() comes first"
         await asyncio.shield(self._stopped)
@@ -165,9 +172,17 @@ class Runner:
             InvalidInputError: The envelope is refused; the error's code says why.
             NotYetError: The pool is full, or the node has stopped.
         """
-        envelope_id, effects = self.replica.submit(raw, self._clock_ms())
-        self._perform(effects)
-        return envelope_id
+        pooled: list[EnvelopeId] = []
+
+        def submit(now_ms: int) -> Iterable[Effect]:
+            envelope_id, effects = self.replica.submit(raw, now_ms)
+            pooled.append(envelope_id)
+            return effects
+
+        self._step(submit)
+        if not pooled:
+            raise NotYetError("this node has stopped and takes nothing more")
+        return pooled[0]
 
     # What comes in.
 
@@ -192,11 +207,10 @@ class Runner:
             self._perform(step(self._clock_ms()))
         except InvariantBrokenError as error:
             # Not one effect more is carried out, so nothing more is signed and nothing leaves.
-            self._stop(f"invariant broken: {error}")
-        except DiskFullError as error:
-            self._stop(f"{error}; free some space and start the node again")
+            self._stop(error)
         except StorageFailedError as error:
-            self._stop(str(error))
+            # A full disk ends the process as well: what the member has decided must reach the journal in its order.
+            self._stop(error)
 
     # What goes out.
 
@@ -233,7 +247,7 @@ class Runner:
                     self.counters.signing_stopped = effect.reason
                     logger.error("this node signs nothing more in this epoch: %s", effect.reason)
                 case Halt():
-                    self._stop(effect.reason)
+                    self._stop(NodeStoppedError(effect.reason))
                     return
                 case _:
                     assert_never(effect)
@@ -258,11 +272,11 @@ class Runner:
         self._timers.pop(name, None)
         self._handle(TimerFired(name))
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, error: LedgerError) -> None:
         assert self._stopped is not None
         if not self._stopped.done():
-            logger.critical("stopping: %s", reason)
-            self._stopped.set_exception(NodeStoppedError(reason))
+            logger.critical("stopping: %s", error, extra={"code": error.code})
+            self._stopped.set_exception(error)
 
     def _index(self, credit_code: CreditCode) -> ValidatorIndex:
         index = self.network.validators.index_of(credit_code)
