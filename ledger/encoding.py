@@ -8,10 +8,11 @@ longer integer form, a map, an extension type, a float or a text that is not NFC
 from __future__ import annotations
 
 import unicodedata
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 import msgspec
+import msgspec.inspect
 
 from ledger.errors import DecodeError, OversizeError
 from ledger.identifiers import Digest
@@ -56,7 +57,7 @@ class Canonical(
 _encoder = msgspec.msgpack.Encoder()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(kind)
 
@@ -98,12 +99,43 @@ def decode_any(kind: Any, data: bytes) -> Any:
 
 
 def _is_nfc(value: Any) -> bool:
-    if isinstance(value, str):
-        return unicodedata.is_normalized("NFC", value)
-    if isinstance(value, tuple | list):
+    kind: Any = type(value)
+    if kind is str:
+        return value.isascii() or unicodedata.is_normalized("NFC", value)
+    if kind is tuple:
         return all(map(_is_nfc, value))
     if isinstance(value, msgspec.Struct):
-        return all(_is_nfc(getattr(value, name)) for name in value.__struct_fields__)
+        return all(_is_nfc(getattr(value, name)) for name in _fields_with_text(kind))
+    return True
+
+
+@cache
+def _fields_with_text(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of `kind` that can hold text, so that a walk for text passes by digests and numbers."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return tuple(field.encode_name for field in info.fields if _may_hold_text(field.type, (kind,)))
+
+
+def _may_hold_text(info: msgspec.inspect.Type, seen: tuple[type, ...]) -> bool:
+    match info:
+        case msgspec.inspect.VarTupleType():
+            return _may_hold_text(info.item_type, seen)
+        case msgspec.inspect.TupleType():
+            return any(_may_hold_text(item, seen) for item in info.item_types)
+        case msgspec.inspect.UnionType():
+            return any(_may_hold_text(one, seen) for one in info.types)
+        case msgspec.inspect.StructType():
+            # A type inside itself adds no text of its own.
+            return info.cls not in seen and any(_may_hold_text(f.type, (*seen, info.cls)) for f in info.fields)
+        case (
+            msgspec.inspect.IntType()
+            | msgspec.inspect.BytesType()
+            | msgspec.inspect.BoolType()
+            | msgspec.inspect.NoneType()
+            | msgspec.inspect.LiteralType()
+        ):
+            return False
     return True
 
 

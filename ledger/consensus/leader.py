@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ledger.consensus.block_tree import BlockTree, TreeBlock
 from ledger.crypto.hashing import Tag, tagged_hash
-from ledger.identifiers import ValidatorIndex
+from ledger.identifiers import BlockId, ValidatorIndex
 from ledger.members.validators import ValidatorSet
 
 _ROUNDS_EACH = 2
@@ -57,13 +57,17 @@ class Reputation:
         self._validators = validators
         self._otherwise = RoundRobin(validators)
         self.history = len(validators) + 1
+        self._reputed: tuple[BlockId | None, list[int]] = (None, [])
+        """The last parent asked about and its candidates: a round asks many times about one parent."""
 
     def leader(self, round_: int, parent: TreeBlock, tree: BlockTree) -> ValidatorIndex:
         """Return the drawn validator; round-robin where rounds are not consecutive or nobody is in good repute."""
         grandparent = tree.parent_of(parent)
         if grandparent is None or not parent.round == round_ - 1 == grandparent.round + 1:
             return self._otherwise.leader(round_, parent, tree)
-        candidates = self._in_good_repute(parent, tree)
+        if self._reputed[0] != parent.id:
+            self._reputed = (parent.id, self._in_good_repute(parent, tree))
+        candidates = self._reputed[1]
         if not candidates:
             return self._otherwise.leader(round_, parent, tree)
         draw = tagged_hash(Tag.LEADER, self._validators.epoch.to_bytes(8, "big") + round_.to_bytes(8, "big"))
