@@ -485,6 +485,10 @@ class Jolteon:
         match self._votes.add(vote):
             case QuorumCertificate() as certificate:
                 self._take_quorum_certificate(certificate, now_ms)
+                # Where votes go to one member alone, a certificate reaches the others inside its next proposal. When
+                # nothing is left to propose they would wait for it, and time out for nothing (P16a).
+                if len(self._validators) > BROADCAST_VOTES_MAX and not self._is_active(now_ms):
+                    self._emit(Broadcast(certificate.encode()))
             case Evidence() as evidence:
                 self._accuse(evidence)
 
