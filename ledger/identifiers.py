@@ -11,7 +11,7 @@ ChainId = NewType("ChainId", bytes)
 """32 bytes: the tagged hash of the genesis; names one network."""
 
 EnvelopeId = NewType("EnvelopeId", bytes)
-"""32 bytes: the tagged hash of an envelope's header. It excludes the signature, so a second signature is no second id."""
+"""32 bytes: the tagged hash of an envelope's header, without the signature: signing again makes no second id."""
 
 BlockId = NewType("BlockId", bytes)
 """32 bytes: the tagged hash of a block's header, the justification inside included, the author's signature excluded."""

@@ -1,4 +1,4 @@
-"""Everything a node imports, imported once: the launcher's fork server loads this, and each node starts from its memory.
+"""All that a node imports, imported once: the launcher's fork server loads this, and nodes start from its memory.
 
 Freezing the collector's generations keeps the shared pages shared: a collection in a child would write to all of them.
 """
@@ -11,7 +11,7 @@ import nodes.process
 
 __all__ = ["nodes"]
 
-# A request's path through the web framework imports a few modules late; what they share is worth having before the fork.
+# The web framework imports a few modules late, on the first request; they are worth sharing too.
 import uvicorn.lifespan.off
 import uvicorn.loops.asyncio
 import uvicorn.protocols.http.auto

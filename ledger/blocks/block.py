@@ -14,7 +14,7 @@ from msgspec import Meta
 from ledger.blocks.checkpoint import QuorumCheckpoint
 from ledger.blocks.envelope import payload_leaf
 from ledger.crypto.hashing import Tag, tagged_hash
-from ledger.crypto.merkle import root_of
+from ledger.crypto.merkle import root_of_tagged
 from ledger.encoding import Canonical, Digest32, Signature64, UInt63
 from ledger.identifiers import BlockId, Digest
 from ledger.limits import BLOCK_BYTES_MAX, ENVELOPES_PER_BLOCK_MAX, JUSTIFICATION_BYTES_MAX
@@ -63,7 +63,7 @@ class Block(Canonical, tag="proposal", kw_only=True):
 
 def payload_root(envelopes: Sequence[bytes]) -> Digest:
     """Return the RFC 9162 root over the full bytes of a block's envelopes."""
-    return root_of([payload_leaf(envelope) for envelope in envelopes])
+    return root_of_tagged(Tag.PAYLOAD, envelopes)
 
 
 def proposal_signing_bytes(block: BlockId) -> Digest:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from ledger.blocks.record import record_leaf
 from ledger.crypto.hashing import Tag, tagged_hash
-from ledger.crypto.merkle import root_of, tagged_leaf_hash
+from ledger.crypto.merkle import root_of_tagged, tagged_leaf_hash
 from ledger.crypto.signatures import Signer
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import Canonical, Digest32, Signature64, UInt63
@@ -83,7 +83,7 @@ class Envelope(Canonical, tag="signed", kw_only=True):
 
 def records_root(records: Sequence[bytes]) -> Digest:
     """Return the RFC 9162 root over the encodings of an envelope's records."""
-    return root_of([record_leaf(record) for record in records])
+    return root_of_tagged(Tag.RECORD, records)
 
 
 def payload_leaf(envelope: bytes) -> Digest:

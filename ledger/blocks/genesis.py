@@ -1,4 +1,4 @@
-"""The genesis: who founds a network, with which keys, under which calendar and parameters. Its hash names the network."""
+"""The genesis: who founds a network, with which keys, calendar and parameters. Its hash names the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log: for every envelope one entry, then one block record, in one append-only RFC 9162 tree over all of history."""
+"""The log: one entry for every envelope, then one block record, in one append-only RFC 9162 tree over all history."""
 
 from __future__ import annotations
 

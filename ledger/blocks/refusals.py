@@ -39,7 +39,11 @@ class EnvelopeRefusal(RefusalCode):
     """Codes 1 to 15: the whole envelope fails, and all its records get the code."""
 
     UNKNOWN_DEPARTMENT = (1, "the signing department is not a member", "ask the directory authority for membership")
-    UNKNOWN_KEY = (2, "the department has no envelope key with this number", "register the key, or use a registered one")
+    UNKNOWN_KEY = (
+        2,
+        "the department has no envelope key with this number",
+        "register the key, or use a registered one",
+    )
     REVOKED_KEY = (3, "the key was revoked before this block", "sign with a current key")
     BAD_SIGNATURE = (4, "the signature does not verify under the registered key", "sign the header again")
     REPLAYED_ENVELOPE = (5, "the sequence number was used before or is outside the key's window", "use the next number")

@@ -1,7 +1,8 @@
 """SHA-256 with a domain tag for each kind of thing, all tags in this one file.
 
 Two values of different kinds never share a digest, whatever their bytes: each tag ends in its only NUL, so that no tag
-is a prefix of another. The log tree alone is untagged (`ledger.crypto.merkle`), so that other people's tools can check it.
+is a prefix of another. The log tree alone is untagged (`ledger.crypto.merkle`), so that other people's tools can check
+it.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ledger.blocks.genesis import (
     CalendarDay,
@@ -135,6 +136,8 @@ def _keys_of(founder: Founder) -> list[tuple[str, ProvenKey]]:
 
 
 def _check_ascending(what: str, names: list[str]) -> None:
-    for earlier, later in zip(names, names[1:], strict=False):
+    for earlier, later in pairwise(names):
         if earlier >= later:
-            raise InvalidInputError(f"{what} of a genesis must ascend without repeats: {earlier!r} stands before {later!r}")
+            raise InvalidInputError(
+                f"{what} of a genesis must ascend without repeats: {earlier!r} stands before {later!r}"
+            )

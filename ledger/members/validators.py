@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from ledger.blocks.checkpoint import QuorumCheckpoint, checkpoint_text, cosigned_bytes
 from ledger.blocks.genesis import Genesis
@@ -114,7 +115,7 @@ class ValidatorSet:
         seen = list(indices)
         if any(not 0 <= i < len(self.validators) for i in seen):
             raise NotAQuorumError(f"a validator index is outside 0..{len(self.validators) - 1}")
-        if any(a >= b for a, b in zip(seen, seen[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(seen)):
             raise NotAQuorumError("validator indices are not in strictly ascending order")
         if len(seen) < self.quorum:
             raise NotAQuorumError(f"{len(seen)} of {len(self.validators)} validators signed; {self.quorum} are needed")

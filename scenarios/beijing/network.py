@@ -13,7 +13,6 @@ from ledger.members.founding import MemberProfile, NodeSigners, found_member, fo
 from scenarios.beijing.city import City
 from scenarios.simulator.streams import Streams
 
-
 NETWORK = "beijing.mulu.example"
 """Name of the city's network; the first part of its log's origin."""
 
