@@ -6,6 +6,7 @@ Nothing here sleeps for a fixed time: whoever waits says for what, and for how l
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,9 @@ from scenarios.beijing.network import NETWORK, calendar_of, profiles_of, validat
 from scenarios.beijing.story import BeijingStory
 from scenarios.live import LiveDriver
 from scenarios.progress import Silence
+
+MULU = str(Path(sys.executable).with_name("mulu"))
+"""The command as it is installed beside this interpreter."""
 
 READY_S = 60.0
 """Longest wait for all nodes to start on a busy machine."""

@@ -33,7 +33,7 @@ BLOCKS_BETWEEN_MAX = 6
 
 
 def test_five_killed_nodes_come_back_and_nothing_is_lost(tmp_path: Path) -> None:
-    """SIGKILL at seeded moments, the leader first: heights grow meanwhile, and each cosigns again from its directory."""
+    """SIGKILL at seeded moments, the leader first: heights grow meanwhile, and each comes back and cosigns again."""
     city, rng = first_departments(7), Random(5)
     with launched(tmp_path / "network", city) as launcher:
         driver = driver_of(launcher, city, seed=5, duration_s=20, records=400)
@@ -88,7 +88,7 @@ def leads(launcher: Launcher, code: str) -> bool:
 
 
 def kill_and_bring_back(launcher: Launcher, code: str) -> None:
-    """Kill a node, see two more blocks at another one, start it again, and see its cosignature on a later checkpoint."""
+    """Kill a node, see two more blocks at another, start it again, and see its cosignature on a later checkpoint."""
     launcher.kill(code)
     witness = next(other for other in launcher.codes if other != code)
     height, size = height_of(launcher, witness), checkpoint_of(launcher, witness)[0]
