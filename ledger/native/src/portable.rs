@@ -1,0 +1,126 @@
+//! The backend for every processor: points and scalars of `curve25519-dalek`, which chooses its own vector code.
+
+use std::ops::Range;
+
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
+use sha2::{Digest, Sha512};
+
+use crate::backend::{Backend, Item, Prepared};
+use crate::key_cache::{KeyCache, Signers};
+
+/// Batch verification without a requirement on the processor.
+#[derive(Default)]
+pub struct Portable {
+    keys: KeyCache<EdwardsPoint>,
+}
+
+impl Backend for Portable {
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+
+    fn prepare<'a>(&'a self, items: &[Item<'a>], randomisers: &[u128]) -> Box<dyn Prepared + 'a> {
+        assert_eq!(items.len(), randomisers.len());
+        let signers = self.keys.signers(items, |encodings| encodings.iter().map(|encoding| decode_point(encoding)).collect());
+        let signatures = items
+            .iter()
+            .zip(&signers.of_item)
+            .zip(randomisers)
+            .map(|((item, &signer), &randomiser)| {
+                // Without a key there is nothing to multiply, so the rest need not be decoded.
+                signers.keys[signer as usize].and_then(|_| Signature::decode(item, signer, randomiser))
+            })
+            .collect();
+        Box::new(Batch { signers, signatures })
+    }
+}
+
+/// ZIP-215's reading of an encoding: y modulo p, whatever its bytes, and "minus zero" is zero.
+fn decode_point(encoding: &[u8; 32]) -> Option<EdwardsPoint> {
+    CompressedEdwardsY(*encoding).decompress()
+}
+
+/// A signature whose parts are what they should be: it may still be wrong.
+struct Signature {
+    /// Position among the distinct signers of the batch.
+    signer: u32,
+    /// The point R.
+    nonce: EdwardsPoint,
+    /// s, less than l.
+    response: Scalar,
+    /// k = SHA-512(R || A || M) modulo l. The reduction moves [k]A by a point of small order at most, and [8] drops that.
+    challenge: Scalar,
+    /// z, of 128 bits.
+    randomiser: Scalar,
+}
+
+impl Signature {
+    fn decode(item: &Item<'_>, signer: u32, randomiser: u128) -> Option<Self> {
+        let response = Option::from(Scalar::from_canonical_bytes(*item.scalar()))?;
+        let nonce = decode_point(item.nonce())?;
+        let hash = Sha512::new().chain_update(item.nonce()).chain_update(item.public).chain_update(item.message);
+        let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        Some(Self { signer, nonce, response, challenge, randomiser: Scalar::from(randomiser) })
+    }
+}
+
+struct Batch {
+    signers: Signers<EdwardsPoint>,
+    signatures: Vec<Option<Signature>>,
+}
+
+impl Prepared for Batch {
+    fn is_well_formed(&self, index: usize) -> bool {
+        self.signatures[index].is_some()
+    }
+
+    fn holds(&self, range: Range<usize>) -> bool {
+        let mut signatures = self.signatures[range].iter().flatten();
+        match (signatures.next(), signatures.next()) {
+            (None, _) => true,
+            (Some(only), None) => self.holds_alone(only),
+            (Some(first), Some(second)) => self.hold_together([first, second].into_iter().chain(signatures)),
+        }
+    }
+}
+
+impl Batch {
+    fn key_of(&self, signature: &Signature) -> EdwardsPoint {
+        self.signers.keys[signature.signer as usize].expect("a signature is decoded only if its key is")
+    }
+
+    /// [8]([k]A + R - [s]B) = identity, with the tables that a single equation can use.
+    fn holds_alone(&self, signature: &Signature) -> bool {
+        let minus_key = -self.key_of(signature);
+        let expected =
+            EdwardsPoint::vartime_double_scalar_mul_basepoint(&signature.challenge, &minus_key, &signature.response);
+        (signature.nonce - expected).mul_by_cofactor().is_identity()
+    }
+
+    fn hold_together<'s>(&self, signatures: impl Iterator<Item = &'s Signature>) -> bool {
+        let mut base_coefficient = Scalar::ZERO;
+        let mut key_coefficients = vec![Scalar::ZERO; self.signers.keys.len()];
+        let mut scalars = Vec::new();
+        let mut points = Vec::new();
+        for signature in signatures {
+            let randomiser = signature.randomiser;
+            base_coefficient -= randomiser * signature.response;
+            key_coefficients[signature.signer as usize] += randomiser * signature.challenge;
+            scalars.push(randomiser);
+            points.push(signature.nonce);
+        }
+        // A signer outside the range has the coefficient zero, and is not worth a multiplication.
+        for (key, coefficient) in self.signers.keys.iter().zip(key_coefficients) {
+            if let (Some(key), true) = (key, coefficient != Scalar::ZERO) {
+                scalars.push(coefficient);
+                points.push(*key);
+            }
+        }
+        scalars.push(base_coefficient);
+        points.push(ED25519_BASEPOINT_POINT);
+        EdwardsPoint::vartime_multiscalar_mul(scalars, points).mul_by_cofactor().is_identity()
+    }
+}

@@ -1,0 +1,98 @@
+//! The module `ledger._native`: Python values in, Python values out, and the interpreter's lock released in between.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::backend::{Backend, Item};
+use crate::{backends, batch, merkle};
+
+/// The ledger's native core: see `ledger/_native.pyi`.
+#[pymodule(name = "_native")]
+mod native {
+    #[pymodule_export]
+    use super::{hash_leaves, merkle_root, merkle_root_of, signature_backends, verify_batch};
+
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+}
+
+#[pyfunction]
+fn signature_backends() -> Vec<&'static str> {
+    backends().into_iter().map(Backend::name).collect()
+}
+
+#[pyfunction]
+fn verify_batch<'py>(
+    py: Python<'py>,
+    items: &Bound<'py, PyAny>,
+    entropy: &[u8],
+    backend: &str,
+) -> PyResult<Bound<'py, PyList>> {
+    let entropy = entropy
+        .try_into()
+        .map_err(|_| PyValueError::new_err(format!("the entropy has {} bytes, not 32", entropy.len())))?;
+    let backend = backends()
+        .into_iter()
+        .find(|known| known.name() == backend)
+        .ok_or_else(|| PyValueError::new_err(format!("this processor has no signature backend {backend:?}")))?;
+    let parts = items
+        .try_iter()?
+        .map(|item| item?.extract())
+        .collect::<PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>)>>>()?;
+    let items: Vec<_> = parts.iter().map(|(public, message, signature)| item_of(public, message, signature)).collect();
+    let verdicts = py.detach(|| verdicts_of(backend, &items, entropy));
+    PyList::new(py, verdicts)
+}
+
+/// None if the key or the signature does not have its length: such a thing is no signature, and invalid.
+fn item_of<'a>(
+    public: &'a Bound<'_, PyBytes>,
+    message: &'a Bound<'_, PyBytes>,
+    signature: &'a Bound<'_, PyBytes>,
+) -> Option<Item<'a>> {
+    Some(Item {
+        public: public.as_bytes().try_into().ok()?,
+        message: message.as_bytes(),
+        signature: signature.as_bytes().try_into().ok()?,
+    })
+}
+
+fn verdicts_of(backend: &dyn Backend, items: &[Option<Item<'_>>], entropy: &[u8; 32]) -> Vec<bool> {
+    let sized: Vec<_> = items.iter().flatten().copied().collect();
+    let mut verdicts = batch::verify(backend, &sized, entropy).into_iter();
+    items.iter().map(|item| item.is_some() && verdicts.next().unwrap_or(false)).collect()
+}
+
+#[pyfunction]
+fn hash_leaves<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    let entries = bytes_of(entries)?;
+    let entries: Vec<_> = entries.iter().map(|entry| entry.as_bytes()).collect();
+    let hashes = py.detach(|| entries.iter().map(|entry| merkle::leaf_hash(prefix, entry)).collect::<Vec<_>>());
+    PyList::new(py, hashes.iter().map(|hash| PyBytes::new(py, hash)))
+}
+
+#[pyfunction]
+fn merkle_root<'py>(py: Python<'py>, leaf_hashes: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let leaves = bytes_of(leaf_hashes)?
+        .iter()
+        .map(|leaf| {
+            let leaf = leaf.as_bytes();
+            leaf.try_into().map_err(|_| PyValueError::new_err(format!("a leaf hash has {} bytes, not 32", leaf.len())))
+        })
+        .collect::<PyResult<Vec<merkle::Hash>>>()?;
+    Ok(PyBytes::new(py, &py.detach(|| merkle::root_of(leaves))))
+}
+
+#[pyfunction]
+fn merkle_root_of<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let entries = bytes_of(entries)?;
+    let entries: Vec<_> = entries.iter().map(|entry| entry.as_bytes()).collect();
+    let root = py.detach(|| merkle::root_of(entries.iter().map(|entry| merkle::leaf_hash(prefix, entry)).collect()));
+    Ok(PyBytes::new(py, &root))
+}
+
+/// Takes hold of every `bytes` of a sequence, so that they stay where they are while the lock is released.
+fn bytes_of<'py>(values: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    values.try_iter()?.map(|value| Ok(value?.cast_into::<PyBytes>()?)).collect()
+}
