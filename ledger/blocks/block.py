@@ -12,7 +12,6 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from ledger.blocks.checkpoint import QuorumCheckpoint
-from ledger.blocks.envelope import payload_leaf
 from ledger.crypto.hashing import Tag, tagged_hash
 from ledger.crypto.merkle import root_of_tagged
 from ledger.encoding import Canonical, Digest32, Signature64, UInt63

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from ledger.blocks.record import record_leaf
 from ledger.crypto.hashing import Tag, tagged_hash
 from ledger.crypto.merkle import root_of_tagged, tagged_leaf_hash
 from ledger.crypto.signatures import Signer

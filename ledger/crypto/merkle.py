@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Self
 
+from ledger.crypto.backend import active_backend
 from ledger.crypto.hashing import Tag
 from ledger.errors import ProofError
 from ledger.identifiers import Digest
@@ -46,12 +47,21 @@ def root_of(leaf_hashes: Sequence[Digest]) -> Digest:
     """
     if not leaf_hashes:
         return EMPTY_ROOT
+    if (library := active_backend().library) is not None:
+        return Digest(library.merkle_root(leaf_hashes))
     level = list(leaf_hashes)
     while len(level) > 1:
         promoted = level[len(level) & ~1 :]
         level = _parents(level)
         level += promoted
     return level[0]
+
+
+def root_of_tagged(tag: Tag, entries: Sequence[bytes]) -> Digest:
+    """Return the root of the tree, other than the log's, whose leaves are `tagged_leaf_hash(tag, entry)` in order."""
+    if (library := active_backend().library) is not None:
+        return Digest(library.merkle_root_of(_LEAF + tag.value, entries))
+    return root_of([tagged_leaf_hash(tag, entry) for entry in entries])
 
 
 def inclusion_path(leaf_hashes: Sequence[Digest], index: int) -> tuple[Digest, ...]:

@@ -10,7 +10,8 @@ over message M is valid exactly if
 
 OpenSSL checks [s]B - [k]A against the bytes of R, with the same bound on s. Whatever it accepts fulfils the equation
 above, so it is asked first, and only what it refuses is looked at here. No honest signature ever is; a hostile one
-costs about 2 ms, so callers bound how many they check for one sender.
+costs about 2 ms, so callers bound how many they check for one sender. The native core, where it is installed, decides
+whole batches by the rule itself: `ledger.crypto.backend` says which code runs, and the verdicts are the same.
 
 Source: RFC 8032; ZIP-215, https://zips.z.cash/zip-0215.
 """
@@ -26,6 +27,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ledger.crypto import edwards
+from ledger.crypto.backend import active_backend
 from ledger.errors import KeyHygieneError, SignatureError
 
 PUBLIC_KEY_SIZE = 32
@@ -36,6 +38,9 @@ SIGNATURE_SIZE = 64
 
 SEED_SIZE = 32
 """Bytes of the secret a key pair is made of."""
+
+ENTROPY_SIZE = 32
+"""Bytes that `verify_batch()` takes to draw its random combination from."""
 
 _KEY_OBJECTS_MAX = 4_096
 """Public keys kept ready for OpenSSL: some hundreds of departments with a few keys each, at under 1 KiB a key."""
@@ -70,8 +75,22 @@ def verify_strict(public: bytes, message: bytes, signature: bytes) -> None:
         raise SignatureError(f"signature does not verify under key {public.hex()} with a standard tool")
 
 
-def verify_batch(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
-    """Return for each `(public, message, signature)`, in order, whether `verify_signature()` accepts it."""
+def verify_batch(items: Sequence[tuple[bytes, bytes, bytes]], entropy: bytes | None = None) -> list[bool]:
+    """Return for each `(public, message, signature)`, in order, whether `verify_signature()` accepts it.
+
+    Args:
+        entropy: 32 bytes from a secure source of randomness, drawn for this batch once its items were known. They let
+            the native core check all signatures by one random combination, which a false one passes with a probability
+            of 2^-128. Without them each is verified by itself.
+
+    Raises:
+        ValueError: The entropy does not have 32 bytes.
+    """
+    if entropy is not None and len(entropy) != ENTROPY_SIZE:
+        raise ValueError(f"the entropy has {len(entropy)} bytes, not {ENTROPY_SIZE}")
+    backend = active_backend()
+    if entropy is not None and backend.library is not None:
+        return backend.library.verify_batch(items, entropy, backend.signature_backend)
     return [_is_valid(public, message, signature) for public, message, signature in items]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from pathlib import Path
@@ -22,6 +21,13 @@ from ledger.crypto.signatures import (
     zip215_accepts,
 )
 from ledger.errors import KeyHygieneError, SignatureError
+from tests.crypto.crafted_signatures import (
+    SMALL_ORDER_ENCODINGS,
+    SMALL_ORDER_POINTS,
+    mixed_order_signature,
+    small_order_signatures,
+    turn_bit,
+)
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 ZIP215_MESSAGE = b"Zcash"
@@ -46,44 +52,6 @@ def strictly_valid(public: bytes, message: bytes, signature: bytes) -> bool:
     except SignatureError:
         return False
     return True
-
-
-def turn_bit(data: bytes, bit: int) -> bytes:
-    turned = bytearray(data)
-    turned[bit // 8] ^= 1 << bit % 8
-    return bytes(turned)
-
-
-def small_order_points() -> list[edwards.Point]:
-    """The eight points whose order divides 8: the multiples of one of order 8, found by taking l out of any point."""
-    number = 2
-    while True:
-        point = edwards.decode_point(number.to_bytes(32, "little"))
-        number += 1
-        if point is None:
-            continue
-        torsion = edwards.multiply(edwards.GROUP_ORDER, point)
-        if not edwards.equal(edwards.multiply(4, torsion), edwards.IDENTITY):
-            return [edwards.multiply(multiple, torsion) for multiple in range(8)]
-
-
-SMALL_ORDER_POINTS = small_order_points()
-
-
-def small_order_encodings() -> list[bytes]:
-    """The 14 ways ZIP-215 reads 32 bytes as a point of small order: every y below 2^255 with every sign bit."""
-    canonical = {edwards.encode_point(point) for point in SMALL_ORDER_POINTS}
-    encodings = set(canonical)
-    for encoding in canonical:
-        y = int.from_bytes(encoding, "little") & ((1 << 255) - 1)
-        for spelled in (y, y + edwards.FIELD_PRIME):
-            for sign in (0, 1):
-                if spelled < 1 << 255:
-                    encodings.add((spelled | sign << 255).to_bytes(32, "little"))
-    return sorted(encodings)
-
-
-SMALL_ORDER_ENCODINGS = small_order_encodings()
 
 
 @pytest.mark.parametrize("vector", RFC_8032, ids=lambda vector: vector["name"])
@@ -128,33 +96,10 @@ def test_standard_tools_take_fewer_edge_cases() -> None:
 def test_all_196_small_order_signatures_verify() -> None:
     """A and R in all 14 encodings with s = 0: ZIP-215 takes all, OpenSSL alone 12."""
     assert len(SMALL_ORDER_ENCODINGS) == 14
-    items = [
-        (public, ZIP215_MESSAGE, nonce + bytes(32))
-        for public in SMALL_ORDER_ENCODINGS
-        for nonce in SMALL_ORDER_ENCODINGS
-    ]
+    items = small_order_signatures(ZIP215_MESSAGE)
     assert verify_batch(items) == [True] * 196
     assert all(zip215_accepts(*item) for item in items)
     assert sum(strictly_valid(*item) for item in items) == 12
-
-
-def mixed_order_signature(rng: random.Random) -> tuple[bytes, bytes, bytes]:
-    """A crafted signature: torsion in A and R, and often s + l, a small-order R or a turned bit."""
-    secret, nonce = rng.randrange(1, edwards.GROUP_ORDER), rng.randrange(1, edwards.GROUP_ORDER)
-    key_point = edwards.add(edwards.multiply(secret, edwards.BASE_POINT), rng.choice(SMALL_ORDER_POINTS))
-    nonce_point = edwards.add(edwards.multiply(nonce, edwards.BASE_POINT), rng.choice(SMALL_ORDER_POINTS))
-    public, encoded_nonce = edwards.encode_point(key_point), edwards.encode_point(nonce_point)
-    if rng.random() < 0.2:
-        encoded_nonce, nonce = rng.choice(SMALL_ORDER_ENCODINGS), 0
-    message = rng.randbytes(rng.randrange(80))
-    challenge = int.from_bytes(hashlib.sha512(encoded_nonce + public + message).digest(), "little")
-    s = (nonce + challenge * secret) % edwards.GROUP_ORDER
-    if rng.random() < 0.15:
-        s += edwards.GROUP_ORDER
-    signature = encoded_nonce + s.to_bytes(32, "little")
-    if rng.random() < 0.15:
-        signature = turn_bit(signature, rng.randrange(512))
-    return public, message, signature
 
 
 def test_both_ways_to_check_agree_on_mixed_order_signatures() -> None:

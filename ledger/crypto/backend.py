@@ -1,0 +1,112 @@
+"""Which code does the arithmetic of signatures and trees: the native core where it is installed, else Python.
+
+Both give the same results for every input, so the choice belongs to a process, not to the protocol, and nothing that is
+signed or hashed depends on it. `signatures` and `merkle` ask here; nobody else needs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ledger.errors import LedgerError
+
+NATIVE_VERSION = "0.1.0"
+"""The one version of the native core that this code is for: the distribution's, as in `ledger/native/Cargo.toml`."""
+
+CHOICES = ("auto", "python", "native", "native-portable")
+"""What a process can be told: the fastest there is, no native code, native code or an error, or native code that uses
+no instructions beyond the common ones although this processor has them."""
+
+
+class BackendUnavailableError(LedgerError):
+    """The backend that was asked for does not exist, or cannot run here; choose another, or build the native core."""
+
+    code = "backend_unavailable"
+
+
+class Library(Protocol):
+    """What a native core offers: see `ledger/_native.pyi`."""
+
+    VERSION: str
+
+    def signature_backends(self) -> list[str]: ...
+    def verify_batch(self, items: Iterable[tuple[bytes, bytes, bytes]], entropy: bytes, backend: str) -> list[bool]: ...
+    def hash_leaves(self, prefix: bytes, entries: Sequence[bytes]) -> list[bytes]: ...
+    def merkle_root(self, leaf_hashes: Sequence[bytes]) -> bytes: ...
+    def merkle_root_of(self, prefix: bytes, entries: Sequence[bytes]) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The code that runs, and why this one."""
+
+    name: str
+    """`python`, or `native-` and the library's name for its signature backend."""
+    reason: str
+    library: Library | None = None
+    """None for `python`."""
+
+    @property
+    def signature_backend(self) -> str:
+        """The library's own name for what verifies signatures."""
+        return self.name.removeprefix("native-")
+
+
+def installed_library() -> tuple[Library | None, str]:
+    """Return the native core of this installation, or None; and in the second case what importing it said."""
+    try:
+        from ledger import _native
+    except ImportError as error:
+        return None, str(error)
+    return _native, ""
+
+
+def choose(choice: str, library: Library | None, problem: str = "") -> Backend:
+    """Return the backend that `choice` means where `library` is what is installed.
+
+    Args:
+        choice: One of `CHOICES`.
+        problem: Why there is no library.
+
+    Raises:
+        BackendUnavailableError: There is no such choice, or native code was asked for that cannot be had.
+    """
+    if choice not in CHOICES:
+        raise BackendUnavailableError(f"there is no backend {choice!r}; choose one of {', '.join(CHOICES)}")
+    if choice == "python":
+        return Backend("python", "chosen for this process")
+    if library is None:
+        problem = f"the native core is not installed ({problem})"
+    elif library.VERSION != NATIVE_VERSION:
+        problem = f"the native core is of version {library.VERSION}, this is {NATIVE_VERSION}: build it again"
+    else:
+        found = library.signature_backends()
+        if choice == "native-portable":
+            return Backend("native-portable", "chosen for this process", library)
+        return Backend(
+            f"native-{found[0]}", f"the fastest of {', '.join(found)}, which this processor can run", library
+        )
+    if choice != "auto":
+        raise BackendUnavailableError(problem)
+    return Backend("python", f"{problem}; signatures are verified one by one by OpenSSL")
+
+
+_active = choose("auto", *installed_library())
+
+
+def active_backend() -> Backend:
+    """Return the backend of this process."""
+    return _active
+
+
+def use_backend(choice: str) -> Backend:
+    """Make `choice`, one of `CHOICES`, the backend of this process, and return it.
+
+    Raises:
+        BackendUnavailableError: As for `choose()`; the backend is the one it was.
+    """
+    global _active
+    _active = choose(choice, *installed_library())
+    return _active
