@@ -104,6 +104,8 @@ class Launcher:
         self._options = options
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["nodes.preload"])
+        # Nobody ever writes here. When this process is gone, however it went, its end closes and the nodes stop.
+        self._lifeline, self._hold = socket.socketpair()
 
     @classmethod
     def prepare(
@@ -172,7 +174,7 @@ class Launcher:
         node.process = self._context.Process(
             target=_child,
             name=f"mulu-{code}",
-            args=(node.directory, node.peer_listener, node.gateway_listener, self._options),
+            args=(node.directory, node.peer_listener, node.gateway_listener, self._lifeline, self._options),
         )
         node.process.start()
         node.expected_to_run = True
@@ -254,6 +256,8 @@ class Launcher:
         for node in self._nodes.values():
             node.peer_listener.close()
             node.gateway_listener.close()
+        self._lifeline.close()
+        self._hold.close()
 
     def __enter__(self) -> Launcher:
         return self
@@ -263,11 +267,23 @@ class Launcher:
 
 
 def _child(
-    directory: Path, peer_listener: socket.socket, gateway_listener: socket.socket, options: NodeOptions
+    directory: Path,
+    peer_listener: socket.socket,
+    gateway_listener: socket.socket,
+    lifeline: socket.socket,
+    options: NodeOptions,
 ) -> None:
     # Ctrl-C in a terminal reaches the whole group; the launcher tells its nodes when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(run_node(directory, peer_listener=peer_listener, gateway_listener=gateway_listener, options=options))
+    sys.exit(
+        run_node(
+            directory,
+            peer_listener=peer_listener,
+            gateway_listener=gateway_listener,
+            lifeline=lifeline,
+            options=options,
+        )
+    )
 
 
 def _answers(url: str) -> bool:

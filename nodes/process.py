@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,12 +89,14 @@ def run_node(
     *,
     peer_listener: socket.socket | None = None,
     gateway_listener: socket.socket | None = None,
+    lifeline: socket.socket | None = None,
     options: NodeOptions | None = None,
 ) -> int:
     """Run the node in `directory` until it is told to stop; return the exit code.
 
     Args:
         peer_listener, gateway_listener: Sockets that listen already; None binds what `network.json` says.
+        lifeline: The node stops when the other end of this socket is closed: when whoever launched it is gone.
     """
     options = options or NodeOptions()
     if options.log_to_file:
@@ -102,7 +105,7 @@ def run_node(
         os.close(descriptor)
     configure_logging(options.log_level)
     try:
-        asyncio.run(_run(directory, peer_listener, gateway_listener, options))
+        asyncio.run(_run(directory, peer_listener, gateway_listener, lifeline, options))
     except LedgerError as error:
         print(f"mulu: node {directory.name}: {error} [{error.code}]", file=sys.stderr)
         return 1
@@ -113,6 +116,7 @@ async def _run(
     directory: Path,
     peer_listener: socket.socket | None,
     gateway_listener: socket.socket | None,
+    lifeline: socket.socket | None,
     options: NodeOptions,
 ) -> None:
     network = load_network(directory)
@@ -158,21 +162,21 @@ async def _run(
         stack.push_async_callback(runner.close)
         view.attach(runner)
         await runner.start(peer_listener, recovered)
-        await _serve(runner, view, gateway_listener)
+        await _serve(runner, view, gateway_listener, lifeline)
 
 
-def _node_with_key(nodes: object, keys: Keystore) -> NodeEntry:
+def _node_with_key(nodes: Iterable[NodeEntry], keys: Keystore) -> NodeEntry:
     """Return the node whose registered certificate is the one in this keystore: the directory may have any name."""
-    for entry in nodes:  # type: ignore[attr-defined]
+    for entry in nodes:
         if entry.certificate_pem.encode() == keys.tls.certificate_pem:
-            return entry  # type: ignore[no-any-return]
+            return entry
     raise LedgerError(
         f"{keys.path}: no node of this network has these keys; is the directory that of a member without a vote?"
     )
 
 
-async def _serve(runner: Runner, view: RunningNode, listener: socket.socket) -> None:
-    """Serve the gateway until a signal comes or the node cannot go on."""
+async def _serve(runner: Runner, view: RunningNode, listener: socket.socket, lifeline: socket.socket | None) -> None:
+    """Serve the gateway until a signal comes, the lifeline ends, or the node cannot go on."""
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(view),
@@ -189,6 +193,8 @@ async def _serve(runner: Runner, view: RunningNode, listener: socket.socket) -> 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
+    if lifeline is not None:
+        loop.add_reader(lifeline, told_to_stop.set)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
     stopping = asyncio.create_task(told_to_stop.wait(), name="signals")
     failing = asyncio.create_task(runner.wait_stopped(), name="member")
@@ -197,6 +203,8 @@ async def _serve(runner: Runner, view: RunningNode, listener: socket.socket) -> 
         if failing.done():
             failing.result()
     finally:
+        if lifeline is not None:
+            loop.remove_reader(lifeline)
         view.close()
         server.should_exit = True
         await asyncio.wait({serving}, timeout=GATEWAY_GRACE_S + 1)

@@ -1,0 +1,67 @@
+"""No node outlives whoever launched it, however that ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+LAUNCH = """
+import sys, time
+from pathlib import Path
+from nodes.launcher import Launcher
+from scenarios.beijing.city import load_city
+from scenarios.beijing.network import NETWORK, calendar_of, profiles_of, validators_of
+
+if __name__ == "__main__":
+    city = load_city().first(4)
+    launcher = Launcher.prepare(
+        Path(sys.argv[1]), name=NETWORK, members=profiles_of(city), validators=validators_of(city),
+        calendar=calendar_of(city),
+    )
+    launcher.start_all()
+    launcher.wait_ready(60)
+    print(*(launcher.pid(code) for code in launcher.codes), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_nodes_stop_when_their_launcher_is_killed(tmp_path: Path) -> None:
+    """SIGKILL leaves the launcher no time to stop its nodes; they see that it is gone and stop by themselves."""
+    script = tmp_path / "launch.py"
+    script.write_text(LAUNCH)
+    root = Path(__file__).parents[2]
+    launcher = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "network")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert launcher.stdout is not None
+    pids = [int(pid) for pid in launcher.stdout.readline().split()]
+    assert len(pids) == 4
+    assert all(map(_runs, pids))
+
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    launcher.stdout.close()
+
+    deadline = time.monotonic() + 30
+    while any(map(_runs, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_runs, pids))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return "State:\tZ" not in status
