@@ -15,8 +15,11 @@ help: ## Say what can be made (the default)
 	@echo
 	@echo '  ARGS="..." is passed on: make simulate ARGS="--departments 4", make test ARGS="tests/ledger -k tree"'
 
+# What the native core is built from: an edit builds it again.
+NATIVE := ledger/native/Cargo.lock ledger/native/Cargo.toml $(shell find ledger/native/src -name '*.rs')
+
 # The stamp is the last thing set-up writes, so a set-up that was interrupted starts again.
-$(READY): pyproject.toml scripts/setup.sh
+$(READY): pyproject.toml scripts/setup.sh scripts/build_native.py $(NATIVE)
 	@sh scripts/setup.sh $(VENV)
 
 simulate: $(READY) ## Run the Beijing scenario: 53 departments as 53 processes, and a verdict
@@ -46,5 +49,5 @@ compose-check: $(READY) ## Build and start four departments in containers, use t
 	@$(BIN)/python scripts/compose_check.py $(ARGS)
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) ledger/native/target ledger/_native.abi3.so build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	find ledger nodes scenarios tests benchmarks scripts -name __pycache__ -prune -exec rm -rf {} +

@@ -43,13 +43,13 @@ else
 fi
 
 if command -v cargo >/dev/null 2>&1; then
-    say "cargo is on the PATH ($(cargo --version 2>/dev/null || echo 'but does not run')); this version has no native core to build with it"
+    say "installing packages, and building the native core with $(cargo --version 2>/dev/null || echo 'a cargo that does not run')"
 else
-    say "cargo is not on the PATH and not needed: the ledger runs in pure Python"
+    say "installing packages; cargo is not on the PATH and not needed"
 fi
-
-say "installing packages"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[all]' >&2
+say "validation runs on $("$venv/bin/python" -c 'from ledger.crypto.backend import active_backend as active
+print(f"{active().name}: {active().reason}")')"
 
 touch "$venv/.ready"
 echo "set-up took $(($(date +%s) - started)) s" >&2
