@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple, NoReturn
 
 from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
+from nodes.backend import choose_backend
 from nodes.exit_codes import ExitCode
 
 
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser(called=next((word for word in arguments if not word.startswith("-")), None))
     options = parser.parse_args(arguments)
     try:
+        choose_backend()
         return int(options.run(options))
     except KeyboardInterrupt:
         print("mulu: interrupted", file=sys.stderr)

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.backends.openssl.backend import backend as openssl
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ledger.crypto.backend import active_backend
+
 MEASURED_PACKAGES = ("mulu", "cryptography", "msgspec", "google-crc32c")
 """Those that the speed of validation depends on."""
 
@@ -31,11 +33,9 @@ class Backend(NamedTuple):
 
 
 def validation_backend() -> Backend:
-    """Return the backend that is used, and why this one."""
-    return Backend(
-        "python",
-        "this version has no native core; signatures are verified one by one by OpenSSL through `cryptography`",
-    )
+    """Return the backend that this process uses, and why this one."""
+    active = active_backend()
+    return Backend(active.name, active.reason)
 
 
 def openssl_version() -> str:

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import uvicorn
 
-from ledger.crypto.signatures import verify_batch
 from ledger.errors import LedgerError
 from ledger.replica import Options, Replica
+from nodes.backend import choose_backend
 from nodes.block_archive import JournalArchive
 from nodes.data_directory import DataDirectory
 from nodes.gateway.app import create_app
@@ -35,6 +35,7 @@ from nodes.network import KEYS_DIRECTORY, NodeEntry, load_network, node_signers
 from nodes.observe import configure_logging
 from nodes.runner import Runner
 from nodes.safety_file import SafetyFile
+from nodes.verification import verify_batch
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,10 @@ def bind(host: str, port: int, purpose: str) -> socket.socket:
         listener.listen(256)
     except OSError as error:
         listener.close()
-        raise PortInUseError(f"cannot listen for {purpose} on {host}:{port}: {error.strerror}") from error
+        raise PortInUseError(
+            f"cannot listen for {purpose} on {host}:{port}: {error.strerror}; "
+            "stop who listens there, or give the node another port in network.json"
+        ) from error
     return listener
 
 
@@ -105,6 +109,8 @@ def run_node(
         os.close(descriptor)
     configure_logging(options.log_level)
     try:
+        # Here, because a process that the launcher forks has the launcher's environment but not its choice.
+        choose_backend()
         asyncio.run(_run(directory, peer_listener, gateway_listener, lifeline, options))
     except LedgerError as error:
         print(f"mulu: node {directory.name}: {error} [{error.code}]", file=sys.stderr)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from nodes.backend import choose_backend
 from tests.optional_tools import TOOLS
 
 # No deadline: on a busy machine it is the machine that is slow, not the code. `ci` finds the same examples on every
@@ -19,14 +20,18 @@ settings.register_profile(
 settings.register_profile("explore", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+# MULU_BACKEND=python make test runs everything on the backend of a machine without cargo.
+BACKEND = choose_backend()
+
 REQUIRE_ALL = os.environ.get("MULU_REQUIRE_ALL") == "1"
 
 
 def pytest_report_header() -> str:
-    """Say before the first test which optional tools this run has."""
+    """Say before the first test what this run runs on, and which optional tools it has."""
     found = [name for name, tool in TOOLS.items() if tool.find()]
     missing = [name for name in TOOLS if name not in found]
-    return f"optional tools: {', '.join(found) or 'none'}; not installed: {', '.join(missing) or 'none'}"
+    backend = f"validation: {BACKEND.name} ({BACKEND.reason})"
+    return f"{backend}\noptional tools: {', '.join(found) or 'none'}; not installed: {', '.join(missing) or 'none'}"
 
 
 @pytest.fixture

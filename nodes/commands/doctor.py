@@ -36,7 +36,7 @@ NEEDED = ("core", "node")
 """Without these nothing is simulated."""
 
 PURPOSES = {
-    "cargo": "builds the native core, once there is one",
+    "cargo": "builds the native core when Mulu is installed",
     "go": "lets the tests check proofs with other people's verifiers",
     "node": "lets the tests run the scripts of the pages",
     "postgres": "lets the tests connect a department's own database",

@@ -73,7 +73,7 @@ class Cluster:
         self.trace = Trace()
         self._shared = MemberCache() if options.shared_cache else None
         self._lens = self._shared or MemberCache()
-        ed25519 = SharedVerification() if options.shared_cache else Ed25519()
+        ed25519 = SharedVerification(Ed25519(seed)) if options.shared_cache else Ed25519(seed)
         self._verification: Verification = options.verification or ed25519
         count = len(self.validators)
         correct = frozenset(range(count)) - set(options.twins)

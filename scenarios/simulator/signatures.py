@@ -17,11 +17,18 @@ Item = tuple[bytes, bytes, bytes]
 
 
 class Ed25519:
-    """The real thing."""
+    """The real thing.
+
+    Randomisers follow from the seed, as everything in a run does. Whoever knew them could craft a batch that deceives;
+    nobody in a run does, and no signature of a run leaves it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._entropy = hashlib.sha256(f"randomisers of run {seed}".encode()).digest()
 
     def batch(self, items: Sequence[Item]) -> list[bool]:
         """Return for each item whether ZIP-215 accepts it."""
-        return verify_batch(items)
+        return verify_batch(items, self._entropy)
 
     def strict(self, public: bytes, message: bytes, signature: bytes) -> None:
         """Raise SignatureError where plain OpenSSL refuses."""
@@ -34,7 +41,8 @@ class SharedVerification:
     The answer to a question is the same whoever asks, so that a run is the same with and without it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ed25519: Ed25519) -> None:
+        self._ed25519 = ed25519
         self._zip215: dict[Item, bool] = {}
         self._openssl: dict[Item, bool] = {}
 
@@ -42,7 +50,7 @@ class SharedVerification:
         """Return for each item whether ZIP-215 accepts it."""
         known = self._zip215
         if missing := [item for item in items if item not in known]:
-            known.update(zip(missing, verify_batch(missing), strict=True))
+            known.update(zip(missing, self._ed25519.batch(missing), strict=True))
         return [known[item] for item in items]
 
     def strict(self, public: bytes, message: bytes, signature: bytes) -> None:
@@ -51,7 +59,7 @@ class SharedVerification:
         accepted = self._openssl.get(item)
         if accepted is None:
             try:
-                verify_strict(public, message, signature)
+                self._ed25519.strict(public, message, signature)
             except SignatureError:
                 accepted = False
             else:

@@ -29,6 +29,7 @@ from ledger.crypto.backend import (
 from ledger.crypto.hashing import Tag
 from ledger.crypto.merkle import leaf_hash, root_of, root_of_tagged, tagged_leaf_hash
 from ledger.crypto.signatures import SigningKey, verify_batch, zip215_accepts
+from nodes.backend import choose_backend
 from tests.crypto.crafted_signatures import (
     SMALL_ORDER_POINTS,
     Item,
@@ -74,7 +75,7 @@ def native(request: pytest.FixtureRequest) -> str:
 def used_before() -> Iterator[None]:
     """Give the process its backend back."""
     yield
-    use_backend("auto")
+    choose_backend()
 
 
 def library_of(version: str, *backends: str) -> Library:
@@ -353,7 +354,7 @@ def test_the_tree_of_a_block_is_the_same_on_every_backend(entries: list[bytes]) 
             leaves = [tagged_leaf_hash(Tag.PAYLOAD, entry) for entry in entries]
             roots |= {root_of(leaves), root_of_tagged(Tag.PAYLOAD, entries)}
     finally:
-        use_backend("auto")
+        choose_backend()
     assert len(roots) == 1
 
 
