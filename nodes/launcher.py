@@ -168,6 +168,11 @@ class Launcher:
         """Return the base address of a node's gateway."""
         return self.network.node_of(code).address.gateway_url
 
+    def listeners(self, code: str) -> tuple[socket.socket, socket.socket]:
+        """Return the sockets for peers and for the gateway, for whoever runs a node by other means than `start`."""
+        node = self._nodes[code]
+        return node.peer_listener, node.gateway_listener
+
     def start(self, code: str) -> None:
         """Start the node of a department, for the first time or again."""
         node = self._nodes[code]
