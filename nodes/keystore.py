@@ -141,7 +141,7 @@ class Keystore:
             try:
                 fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise KeystoreInUseError(f"{path} is in use by another process") from error
+                raise KeystoreInUseError(f"{path} is in use by another process: stop that one first") from error
             signers = {name: _load_signer(path, directory, name, passphrase) for name in KeyName}
             if len({signer.public for signer in signers.values()}) < len(signers):
                 raise KeystoreError(f"two files in {path} hold the same key; each use needs its own")
@@ -224,7 +224,10 @@ def _check_private(path: Path, status: os.stat_result, allowed: int) -> None:
     if status.st_uid != os.geteuid():
         raise KeystoreError(f"{path} belongs to user {status.st_uid}, and this process is user {os.geteuid()}")
     if (mode := stat.S_IMODE(status.st_mode)) & ~allowed:
-        raise KeystoreError(f"{path} has mode {mode:04o}, and more than {allowed:04o} exposes the keys")
+        raise KeystoreError(
+            f"{path} has mode {mode:04o}, and more than {allowed:04o} exposes the keys: "
+            f"see who could have read them, then chmod {allowed:o} {path}"
+        )
 
 
 def _write_new_file(path: Path, content: bytes) -> None:
