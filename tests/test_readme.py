@@ -29,6 +29,13 @@ from pathlib import Path
 
 import pytest
 
+from ledger.blocks.genesis import Genesis
+from ledger.crypto.signatures import verify_batch
+from ledger.encoding import decode
+from ledger.replica.admission import signing_key
+from ledger.state.store import State
+from ledger.validation.envelopes import prepare_envelope
+
 PROJECT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
@@ -153,6 +160,21 @@ def test_make_runs_what_the_document_says(session: Session) -> None:
         recipe = MAKE_TARGETS[match["target"]]
         if match["recipe"]:
             assert recipe.replace("$(BIN)/", "").replace(" $(ARGS)", "") == match["recipe"]
+
+
+def test_the_example_for_the_gateway_makes_an_envelope_that_is_admitted(here: Path) -> None:
+    """An engineer who copies the lines from docs/gateway.md gets bytes that the ledger takes."""
+    page = (PROJECT / "docs" / "gateway.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (here / "envelope.py").write_text(example, encoding="utf-8")
+    made = "mulu node init --departments 4 --out network && python envelope.py > envelope"
+    run([Step(made, 0, None)], here)
+    genesis = decode(Genesis, (here / "network" / "genesis").read_bytes())
+    prepared = prepare_envelope((here / "envelope").read_bytes(), genesis.chain)
+    header = prepared.envelope.header
+    public = signing_key(header, State.of_genesis(genesis))
+    assert verify_batch([(public, header.id, prepared.envelope.signature)]) == [True]
+    assert None not in prepared.records
 
 
 def test_an_output_agrees_only_if_its_fixed_parts_do() -> None:
