@@ -85,9 +85,7 @@ def choose(choice: str, library: Library | None, problem: str = "") -> Backend:
         found = library.signature_backends()
         if choice == "native-portable":
             return Backend("native-portable", "chosen for this process", library)
-        return Backend(
-            f"native-{found[0]}", f"the fastest of {', '.join(found)}, which this processor can run", library
-        )
+        return Backend(f"native-{found[0]}", f"of the native core, this processor can run {', '.join(found)}", library)
     if choice != "auto":
         raise BackendUnavailableError(problem)
     return Backend("python", f"{problem}; signatures are verified one by one by OpenSSL")

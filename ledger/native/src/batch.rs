@@ -6,9 +6,10 @@ use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 
 use crate::backend::{Backend, Item, Prepared};
+use crate::portable::accepts;
 
-/// A failed range of at most this many is verified one by one: splitting it further would cost as much.
-const ONE_BY_ONE: usize = 4;
+/// A failed range of at most this many is verified one by one: so short an equation costs nearly as much as its parts.
+const ONE_BY_ONE: usize = 16;
 
 /// Says of each item, in order, whether ZIP-215 accepts it.
 ///
@@ -16,11 +17,15 @@ const ONE_BY_ONE: usize = 4;
 /// entropy and items always give the same verdicts; other entropy gives others with a probability of 2^-128 at most.
 ///
 /// A batch of valid signatures costs one equation. One bad signature of n adds the equations over both halves, then over
-/// both halves of the bad one, and so on: at most twice as much again, and nothing is decoded or hashed twice.
+/// both halves of the bad one, and so on: at most twice as much again, and nothing is decoded or hashed twice. The last
+/// few are verified one by one, as is a batch of one.
 pub fn verify(backend: &dyn Backend, items: &[Item<'_>], entropy: &[u8; 32]) -> Vec<bool> {
+    if let [only] = items {
+        return vec![accepts(only)];
+    }
     let prepared = backend.prepare(items, &randomisers(entropy, items.len()));
     let mut verdicts = (0..items.len()).map(|index| prepared.is_well_formed(index)).collect::<Vec<_>>();
-    settle(&*prepared, 0..items.len(), false, &mut verdicts);
+    settle(&*prepared, &|index| accepts(&items[index]), 0..items.len(), false, &mut verdicts);
     verdicts
 }
 
@@ -34,35 +39,41 @@ fn randomisers(entropy: &[u8; 32], count: usize) -> Vec<u128> {
 
 /// Turns the verdict of every bad signature in `range` to false; returns whether there is none.
 ///
-/// With `is_broken` the caller knows already that the equation over `range` does not hold: it fails over the whole and
-/// holds over the other half, and the one is the sum of the two.
-fn settle(batch: &dyn Prepared, range: Range<usize>, is_broken: bool, verdicts: &mut [bool]) -> bool {
+/// `is_valid` decides about one signature by itself. With `is_broken` the caller knows already that the equation over
+/// `range` does not hold: it fails over the whole and holds over the other half, and the one is the sum of the two.
+fn settle(
+    batch: &dyn Prepared,
+    is_valid: &dyn Fn(usize) -> bool,
+    range: Range<usize>,
+    is_broken: bool,
+    verdicts: &mut [bool],
+) -> bool {
     if !is_broken && batch.holds(range.clone()) {
         return true;
     }
-    if range.len() == 1 {
-        verdicts[range.start] = false;
-    } else if range.len() <= ONE_BY_ONE {
+    if range.len() <= ONE_BY_ONE {
         for index in range {
-            verdicts[index] = verdicts[index] && batch.holds(index..index + 1);
+            verdicts[index] = verdicts[index] && is_valid(index);
         }
     } else {
         let middle = range.start + range.len() / 2;
-        let left_holds = settle(batch, range.start..middle, false, verdicts);
-        settle(batch, middle..range.end, left_holds, verdicts);
+        let left_holds = settle(batch, is_valid, range.start..middle, false, verdicts);
+        settle(batch, is_valid, middle..range.end, left_holds, verdicts);
     }
     false
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// A batch whose bad signatures are known, and which counts what it is asked.
     struct Known {
         malformed: Vec<usize>,
         bad: Vec<usize>,
-        size_sum: std::cell::Cell<usize>,
+        size_sum: Cell<usize>,
     }
 
     impl Prepared for Known {
@@ -79,7 +90,8 @@ mod tests {
     fn verdicts_of(count: usize, malformed: &[usize], bad: &[usize]) -> (Vec<usize>, usize) {
         let batch = Known { malformed: malformed.into(), bad: bad.into(), size_sum: 0.into() };
         let mut verdicts = (0..count).map(|index| batch.is_well_formed(index)).collect::<Vec<_>>();
-        settle(&batch, 0..count, false, &mut verdicts);
+        let is_valid = |index| !bad.contains(&index);
+        settle(&batch, &is_valid, 0..count, false, &mut verdicts);
         ((0..count).filter(|&index| !verdicts[index]).collect(), batch.size_sum.get())
     }
 

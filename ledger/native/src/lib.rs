@@ -4,6 +4,8 @@
 
 pub mod backend;
 pub mod batch;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
 pub mod key_cache;
 pub mod merkle;
 pub mod portable;
@@ -16,8 +18,15 @@ use crate::backend::Backend;
 use crate::portable::Portable;
 
 static PORTABLE: LazyLock<Portable> = LazyLock::new(Portable::default);
+#[cfg(target_arch = "x86_64")]
+static IFMA: LazyLock<Option<ifma::Ifma>> = LazyLock::new(ifma::Ifma::detect);
 
-/// The backends that this processor can run, the fastest first.
+/// The backends that this processor can run, the fastest first; the last is the portable one.
 pub fn backends() -> Vec<&'static dyn Backend> {
-    vec![&*PORTABLE]
+    let portable: &dyn Backend = &*PORTABLE;
+    #[cfg(target_arch = "x86_64")]
+    if let Some(ifma) = &*IFMA {
+        return vec![ifma, portable];
+    }
+    vec![portable]
 }

@@ -24,7 +24,8 @@ impl Backend for Portable {
 
     fn prepare<'a>(&'a self, items: &[Item<'a>], randomisers: &[u128]) -> Box<dyn Prepared + 'a> {
         assert_eq!(items.len(), randomisers.len());
-        let signers = self.keys.signers(items, |encodings| encodings.iter().map(|encoding| decode_point(encoding)).collect());
+        let signers =
+            self.keys.signers(items, |encodings| encodings.iter().map(|encoding| decode_point(encoding)).collect());
         let signatures = items
             .iter()
             .zip(&signers.of_item)
@@ -36,6 +37,12 @@ impl Backend for Portable {
             .collect();
         Box::new(Batch { signers, signatures })
     }
+}
+
+/// Whether ZIP-215 accepts one signature: the fastest way to know it of one alone, and it takes no randomness.
+pub fn accepts(item: &Item<'_>) -> bool {
+    let Some(key) = decode_point(item.public) else { return false };
+    Signature::decode(item, 0, 1).is_some_and(|signature| signature.holds(key))
 }
 
 /// ZIP-215's reading of an encoding: y modulo p, whatever its bytes, and "minus zero" is zero.
@@ -65,6 +72,12 @@ impl Signature {
         let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
         Some(Self { signer, nonce, response, challenge, randomiser: Scalar::from(randomiser) })
     }
+
+    /// [8]([k]A + R - [s]B) = identity, with the tables that a single equation can use.
+    fn holds(&self, key: EdwardsPoint) -> bool {
+        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.challenge, &-key, &self.response);
+        (self.nonce - expected).mul_by_cofactor().is_identity()
+    }
 }
 
 struct Batch {
@@ -81,7 +94,7 @@ impl Prepared for Batch {
         let mut signatures = self.signatures[range].iter().flatten();
         match (signatures.next(), signatures.next()) {
             (None, _) => true,
-            (Some(only), None) => self.holds_alone(only),
+            (Some(only), None) => only.holds(self.key_of(only)),
             (Some(first), Some(second)) => self.hold_together([first, second].into_iter().chain(signatures)),
         }
     }
@@ -90,14 +103,6 @@ impl Prepared for Batch {
 impl Batch {
     fn key_of(&self, signature: &Signature) -> EdwardsPoint {
         self.signers.keys[signature.signer as usize].expect("a signature is decoded only if its key is")
-    }
-
-    /// [8]([k]A + R - [s]B) = identity, with the tables that a single equation can use.
-    fn holds_alone(&self, signature: &Signature) -> bool {
-        let minus_key = -self.key_of(signature);
-        let expected =
-            EdwardsPoint::vartime_double_scalar_mul_basepoint(&signature.challenge, &minus_key, &signature.response);
-        (signature.nonce - expected).mul_by_cofactor().is_identity()
     }
 
     fn hold_together<'s>(&self, signatures: impl Iterator<Item = &'s Signature>) -> bool {
