@@ -47,7 +47,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def test_the_crate_passes_its_own_tests(cargo: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """Without Python: arithmetic, hashing, search and caches, each against a reference. Nothing is ignored."""
     # Release mode shares what the installation has compiled.
-    result = cargo("test", "--release", "--offline", "--locked", "--no-default-features")
+    result = cargo("test", "--release", "--offline", "--locked", "--no-default-features", "--lib")
     assert result.returncode == 0, result.stdout + result.stderr
     counts = [tuple(map(int, found)) for found in re.findall(r"(\d+) passed; \d+ failed; (\d+) ignored", result.stdout)]
     assert sum(passed for passed, _ in counts) >= 10
