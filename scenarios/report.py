@@ -77,7 +77,7 @@ class SimulationResult:
     mode: Mode
     seed: int
     backend: str
-    """Which signature verification ran, for example `openssl`."""
+    """What verified signatures: a name of `ledger.crypto.backend`, or `any` for virtual runs."""
     height: int
     envelopes: int
     accepted: Mapping[str, int]
