@@ -7,9 +7,11 @@ longer integer form, a map, an extension type, a float or a text that is not NFC
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter, eq
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
+from unicodedata import is_normalized
 
 import msgspec
 import msgspec.inspect
@@ -51,20 +53,15 @@ class Canonical(
 
     def encode(self) -> bytes:
         """Return the canonical bytes."""
-        return _encoder.encode(self)
+        return _encode(self)
 
 
-_encoder = msgspec.msgpack.Encoder()
-
-
-@cache
-def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
-    return msgspec.msgpack.Decoder(kind)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def encode(value: Canonical) -> bytes:
     """Return the canonical bytes of `value`."""
-    return _encoder.encode(value)
+    return _encode(value)
 
 
 def decode(kind: type[T], data: bytes) -> T:
@@ -85,36 +82,87 @@ def decode(kind: type[T], data: bytes) -> T:
 
 
 def decode_any(kind: Any, data: bytes) -> Any:
-    """As `decode`, for a union of `Canonical` types told apart by their tags; the caller has checked the size."""
-    try:
-        value = _decoder(kind).decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"{_name_of(kind)}: {error}") from error
-    if _encoder.encode(value) != data:
-        raise DecodeError(f"{_name_of(kind)}: not in canonical form")
-    # Pure ASCII bytes hold no text that normalisation could change, and most of what is not ASCII is a digest.
-    if not data.isascii() and not _is_nfc(value):
-        raise DecodeError(f"{_name_of(kind)}: text is not in normalisation form C")
-    return value
+    """As `decode`, for a union of `Canonical` types told apart by their tags; the caller has checked the size.
+
+    Finding a union's decoder takes longer than decoding: who decodes many values makes a `Decoder` once.
+    """
+    return _decoder(kind).decode(data)
+
+
+class Decoder:
+    """Decodes values of one `Canonical` kind, or of a union of kinds told apart by their tags.
+
+    The caller has checked the size.
+    """
+
+    __slots__ = ("_name", "_parse")
+
+    def __init__(self, kind: Any) -> None:
+        self._name = getattr(kind, "__name__", str(kind))
+        self._parse = msgspec.msgpack.Decoder(kind).decode
+
+    def decode(self, data: bytes) -> Any:
+        """Return the value whose canonical bytes are `data`.
+
+        Raises:
+            DecodeError: As for `decode()`.
+        """
+        try:
+            value = self._parse(data)
+        except _NOT_PARSED as error:
+            raise DecodeError(f"{self._name}: {error}") from error
+        if _encode(value) != data:
+            raise DecodeError(f"{self._name}: not in canonical form")
+        if not _is_nfc(value):
+            raise DecodeError(f"{self._name}: text is not in normalisation form C")
+        return value
+
+    def decode_all(self, encoded: Sequence[bytes]) -> list[Any] | None:
+        """Return what `decode` returns for each, or None if it raises for any: three passes without a Python call.
+
+        Whoever gets None asks for each alone, and so learns which it was and why.
+        """
+        try:
+            values = list(map(self._parse, encoded))
+        except _NOT_PARSED:
+            return None
+        is_canonical = all(map(eq, map(_encode, values), encoded)) and all(map(_is_nfc, values))
+        return values if is_canonical else None
+
+
+_NOT_PARSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decoder = cache(Decoder)
 
 
 def _is_nfc(value: Any) -> bool:
     kind: Any = type(value)
     if kind is str:
-        return value.isascii() or unicodedata.is_normalized("NFC", value)
+        return value.isascii() or is_normalized("NFC", value)
     if kind is tuple:
         return all(map(_is_nfc, value))
     if isinstance(value, msgspec.Struct):
-        return all(_is_nfc(getattr(value, name)) for name in _fields_with_text(kind))
+        for part in _parts_with_text(kind)(value):
+            if type(part) is str:
+                # Most text, and here to spare it a call.
+                if not (part.isascii() or is_normalized("NFC", part)):
+                    return False
+            elif not _is_nfc(part):
+                return False
     return True
 
 
 @cache
-def _fields_with_text(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields of `kind` that can hold text, so that a walk for text passes by digests and numbers."""
+def _parts_with_text(kind: type[msgspec.Struct]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what takes from a value those fields that can hold text, so that digests and numbers are passed by."""
     info = msgspec.inspect.type_info(kind)
     assert isinstance(info, msgspec.inspect.StructType)
-    return tuple(field.encode_name for field in info.fields if _may_hold_text(field.type, (kind,)))
+    names = [field.encode_name for field in info.fields if _may_hold_text(field.type, (kind,))]
+    match names:
+        case []:
+            return lambda value: ()
+        case [name]:
+            return lambda value: (getattr(value, name),)
+    return attrgetter(*names)
 
 
 def _may_hold_text(info: msgspec.inspect.Type, seen: tuple[type, ...]) -> bool:
@@ -137,7 +185,3 @@ def _may_hold_text(info: msgspec.inspect.Type, seen: tuple[type, ...]) -> bool:
         ):
             return False
     return True
-
-
-def _name_of(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind))

@@ -19,7 +19,7 @@ from ledger.blocks.block import Block, BlockHeader, payload_root, proposal_signi
 from ledger.blocks.checkpoint import Cosignature, QuorumCheckpoint
 from ledger.crypto.hashing import Tag, tagged_hash
 from ledger.crypto.suites import ED25519_SHA256
-from ledger.encoding import Canonical, Digest32, Signature64, UInt63, decode, decode_any
+from ledger.encoding import Canonical, Decoder, Digest32, Signature64, UInt63, decode
 from ledger.errors import DecodeError, OversizeError
 from ledger.identifiers import BlockId, ChainId, Digest
 from ledger.limits import (
@@ -332,6 +332,8 @@ _WireMessage = (
     | EnvelopeBatch
 )
 
+_wire_decoder = Decoder(_WireMessage)
+
 
 def decode_message(data: bytes) -> Message:
     """Return the message whose canonical bytes are `data`.
@@ -342,7 +344,7 @@ def decode_message(data: bytes) -> Message:
     """
     if len(data) > FRAME_BYTES_MAX:
         raise OversizeError("a message", size=len(data), size_max=FRAME_BYTES_MAX)
-    value = decode_any(_WireMessage, data)
+    value = _wire_decoder.decode(data)
     if len(data) > value.size_max:
         raise OversizeError(type(value).__name__, size=len(data), size_max=value.size_max)
     if isinstance(value, Block):

@@ -11,8 +11,8 @@ from typing import Any, cast
 from ledger.blocks.genesis import Genesis
 from ledger.blocks.record import Record
 from ledger.blocks.refusals import EnvelopeRefusal, RecordRefusal, RefusalCode
-from ledger.encoding import Canonical, decode_any
-from ledger.errors import OversizeError
+from ledger.encoding import Canonical, Decoder
+from ledger.errors import DecodeError, OversizeError
 from ledger.limits import RECORD_BYTES_MAX
 from ledger.registers.context import Context
 from ledger.registers.deadlines import Deadline
@@ -76,8 +76,9 @@ class Rulebook:
         _require_distinct("code label", (code.label for code in codes))
         self.codes: Mapping[int, RefusalCode] = {code.number: code for code in codes}
         # msgspec tells the members of a union apart by their tags, in one look-up whatever their number.
-        self._records: Any = reduce(or_, self.rules)
-        self._values: Any = reduce(or_, (value for register in registers for value in register.values), Deadline)
+        self._records = Decoder(reduce(or_, self.rules))
+        values: Any = reduce(or_, (value for register in registers for value in register.values), Deadline)
+        self._values = Decoder(values)
 
     def decode_record(self, raw: bytes) -> Record:
         """Return the record whose canonical bytes are `raw`.
@@ -88,7 +89,21 @@ class Rulebook:
         """
         if len(raw) > RECORD_BYTES_MAX:
             raise OversizeError("record", size=len(raw), size_max=RECORD_BYTES_MAX)
-        return cast(Record, decode_any(self._records, raw))
+        return cast(Record, self._records.decode(raw))
+
+    def decode_records(self, raws: Sequence[bytes]) -> list[Record | None]:
+        """Return for each what `decode_record` returns, or None where it raises."""
+        if max(map(len, raws), default=0) <= RECORD_BYTES_MAX:
+            records: list[Record | None] | None = self._records.decode_all(raws)
+            if records is not None:
+                return records
+        return [self._record_or_none(raw) for raw in raws]
+
+    def _record_or_none(self, raw: bytes) -> Record | None:
+        try:
+            return self.decode_record(raw)
+        except DecodeError:
+            return None
 
     def decode_value(self, raw: bytes) -> Canonical:
         """Return the state value of any register, or the deadline, whose canonical bytes are `raw`.
@@ -96,7 +111,7 @@ class Rulebook:
         Raises:
             DecodeError: Not the canonical form of any kind of value in this rulebook.
         """
-        return cast(Canonical, decode_any(self._values, raw))
+        return cast(Canonical, self._values.decode(raw))
 
     def code_of(self, number: int) -> RefusalCode:
         """Return the code with this number.
