@@ -64,6 +64,11 @@ def encode(value: Canonical) -> bytes:
     return _encode(value)
 
 
+def encode_bytes(value: bytes) -> bytes:
+    """Return the canonical bytes of a field that holds `value`."""
+    return _encode(value)
+
+
 def decode(kind: type[T], data: bytes) -> T:
     """Return the value of type `kind` whose canonical bytes are `data`.
 

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from ledger.crypto.hashing import Tag, tagged_hash
-from ledger.crypto.merkle import root_of_tagged, tagged_leaf_hash
-from ledger.crypto.signatures import Signer
+from ledger.crypto.merkle import root_of_tagged
+from ledger.crypto.signatures import SIGNATURE_SIZE, Signer
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import Canonical, Digest32, Signature64, UInt63
 from ledger.errors import InvalidInputError
@@ -80,14 +80,25 @@ class Envelope(Canonical, tag="signed", kw_only=True):
             )
 
 
+_BEFORE_HEADER = len(b"\x96\xa6" + b"signed" + b"\x01")
+"""An array of six, the tag and the version."""
+
+_SUITE_AND_SIGNATURE = len(b"\x01" + b"\xc4\x40") + SIGNATURE_SIZE
+
+
+def signed_part(raw: bytes, header: bytes) -> bytes:
+    """Return header, suite and signature as they stand in an envelope: what the log's entry repeats of it.
+
+    Args:
+        raw: The canonical bytes of an envelope whose suite is known.
+        header: The canonical bytes of its header.
+    """
+    return raw[_BEFORE_HEADER : _BEFORE_HEADER + len(header) + _SUITE_AND_SIGNATURE]
+
+
 def records_root(records: Sequence[bytes]) -> Digest:
     """Return the RFC 9162 root over the encodings of an envelope's records."""
     return root_of_tagged(Tag.RECORD, records)
-
-
-def payload_leaf(envelope: bytes) -> Digest:
-    """Return the leaf of an envelope's full bytes, signature and records included, in a block's payload tree."""
-    return tagged_leaf_hash(Tag.PAYLOAD, envelope)
 
 
 def seal(

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from ledger.blocks.envelope import Envelope, EnvelopeHeader
-from ledger.encoding import Canonical, Digest32, Signature64, UInt63
+from ledger.encoding import Canonical, Digest32, Signature64, UInt63, encode_bytes
 from ledger.limits import DEADLINES_PER_BLOCK_MAX, JOURNAL_FRAME_BYTES_MAX, RECORDS_PER_ENVELOPE_MAX
 
 
@@ -30,6 +30,15 @@ class EnvelopeEntry(Canonical, tag="log-envelope", kw_only=True):
     def of(cls, envelope: Envelope, results: bytes) -> EnvelopeEntry:
         """Return the entry of `envelope`, whose records got the codes `results`."""
         return cls(header=envelope.header, suite=envelope.suite, signature=envelope.signature, results=results)
+
+    @staticmethod
+    def encode_from(signed: bytes, results: bytes) -> bytes:
+        """Return `of(envelope, results).encode()` for the envelope with this `signed_part`, which is copied whole."""
+        return _BEFORE_SIGNED_PART + signed + encode_bytes(results)
+
+
+_BEFORE_SIGNED_PART = b"\x96\xac" + b"log-envelope" + b"\x01"
+"""An array of six, the tag and the version; the next three fields are those of the envelope."""
 
 
 class BlockRecord(Canonical, tag="log-block", kw_only=True):

@@ -8,8 +8,10 @@ it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import Enum
 
+from ledger.crypto.backend import active_backend
 from ledger.identifiers import Digest
 
 
@@ -55,3 +57,17 @@ def sha256(data: bytes) -> Digest:
 def tagged_hash(tag: Tag, data: bytes) -> Digest:
     """Return the 32-byte SHA-256 of the tag followed by `data`."""
     return Digest(hashlib.sha256(tag.value + data).digest())
+
+
+def tagged_hashes(tag: Tag, values: Sequence[bytes]) -> list[Digest]:
+    """Return `tagged_hash(tag, value)` for each value, in order."""
+    return hash_all(tag.value, values)
+
+
+def hash_all(prefix: bytes, values: Sequence[bytes]) -> list[Digest]:
+    """Return the 32-byte SHA-256 of the prefix followed by each value, in order."""
+    if (library := active_backend().library) is not None:
+        hashes: list[Digest] = library.hash_leaves(prefix, values)  # type: ignore[assignment]
+        return hashes
+    digest_of = hashlib.sha256
+    return [Digest(digest_of(prefix + value).digest()) for value in values]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 from ledger.crypto.backend import active_backend
-from ledger.crypto.hashing import Tag
+from ledger.crypto.hashing import Tag, hash_all
 from ledger.errors import ProofError
 from ledger.identifiers import Digest
 
@@ -33,6 +33,16 @@ def leaf_hash(entry: bytes) -> Digest:
 def tagged_leaf_hash(tag: Tag, data: bytes) -> Digest:
     """Return the 32-byte leaf hash of `data` in a tree other than the log's: SHA-256(0x00 || tag || data)."""
     return Digest(hashlib.sha256(_LEAF + tag.value + data).digest())
+
+
+def leaf_hashes(entries: Sequence[bytes]) -> list[Digest]:
+    """Return `leaf_hash(entry)` for each entry, in order."""
+    return hash_all(_LEAF, entries)
+
+
+def tagged_leaf_hashes(tag: Tag, entries: Sequence[bytes]) -> list[Digest]:
+    """Return `tagged_leaf_hash(tag, entry)` for each entry, in order."""
+    return hash_all(_LEAF + tag.value, entries)
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:
@@ -61,7 +71,7 @@ def root_of_tagged(tag: Tag, entries: Sequence[bytes]) -> Digest:
     """Return the root of the tree, other than the log's, whose leaves are `tagged_leaf_hash(tag, entry)` in order."""
     if (library := active_backend().library) is not None:
         return Digest(library.merkle_root_of(_LEAF + tag.value, entries))
-    return root_of([tagged_leaf_hash(tag, entry) for entry in entries])
+    return root_of(tagged_leaf_hashes(tag, entries))
 
 
 def inclusion_path(leaf_hashes: Sequence[Digest], index: int) -> tuple[Digest, ...]:

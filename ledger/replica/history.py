@@ -17,7 +17,7 @@ from ledger.replica.cache import MemberCache
 from ledger.state.prepared import PreparedBlock, VerifyBatch
 from ledger.state.store import State
 from ledger.state.transition import Execution, execute_block
-from ledger.validation.envelopes import prepare_block
+from ledger.validation.envelopes import prepare_payload
 
 PLACEMENTS_BLOCKS = 1_024
 """Newest blocks whose envelopes can be looked up by id here; the index has the rest."""
@@ -95,7 +95,7 @@ class History:
         block = self._cache.blocks.get(proposal.id)
         if block is None:
             known = {raw: e for raw in proposal.block.payload if (e := self._cache.envelopes.get(raw)) is not None}
-            block = prepare_block(proposal.id, proposal.header, proposal.block.payload, known=known)
+            block = prepare_payload(proposal.id, proposal.header, proposal.block.payload, known=known)
             self._cache.blocks.put(proposal.id, block)
         return block
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ledger.blocks.block import BlockHeader
 from ledger.blocks.envelope import Envelope
 from ledger.blocks.record import Record
-from ledger.identifiers import BlockId, Digest, EnvelopeId
+from ledger.identifiers import BlockId, EnvelopeId
 
 VerifyBatch = Callable[[Sequence[tuple[bytes, bytes, bytes]]], list[bool]]
 """Says for each `(public, message, signature)`, in order, whether it verifies under ZIP-215."""
@@ -22,8 +22,8 @@ class PreparedEnvelope(NamedTuple):
     envelope: Envelope
     id: EnvelopeId
     """Also the message that was signed."""
-    leaf: Digest
-    """Leaf in the payload tree of a block, over `raw`."""
+    signed: bytes
+    """Header, suite and signature as they stand in `raw` (`ledger.blocks.envelope.signed_part`)."""
     records: tuple[Record | None, ...]
     """None for a record that is not the canonical form of any known kind: it will be refused, not the envelope."""
 

@@ -190,7 +190,7 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
             codes, keys = _execute_records(prepared.records, context, state.rulebook)
         results.append(codes)
         touched.append(keys)
-        entries.append(encode(EnvelopeEntry.of(envelope, codes)))
+        entries.append(EnvelopeEntry.encode_from(prepared.signed, codes))
     changes = context.changes()
     tree = state.tree.update(tree_changes(changes))
     record = BlockRecord(

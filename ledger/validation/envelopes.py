@@ -7,14 +7,16 @@ invalid (P9a); what only the state can tell is left to `ledger.state.transition`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain as chained
 
-from ledger.blocks.block import BlockHeader
-from ledger.blocks.envelope import Envelope, payload_leaf
-from ledger.blocks.record import Record
-from ledger.crypto.merkle import root_of
-from ledger.encoding import decode
-from ledger.errors import DecodeError, InvalidInputError
-from ledger.identifiers import BlockId, ChainId, Digest
+from ledger.blocks.block import BlockHeader, payload_root
+from ledger.blocks.envelope import Envelope, signed_part
+from ledger.crypto.hashing import Tag, tagged_hashes
+from ledger.crypto.merkle import root_of, tagged_leaf_hashes
+from ledger.crypto.suites import ED25519_SHA256
+from ledger.encoding import Decoder, decode, encode
+from ledger.errors import InvalidInputError
+from ledger.identifiers import BlockId, ChainId, Digest, EnvelopeId
 from ledger.registers import RULEBOOK
 from ledger.registers.register import Rulebook
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope
@@ -49,8 +51,27 @@ def prepare_envelope(raw: bytes, chain: ChainId, rulebook: Rulebook = RULEBOOK) 
     if header.chain != Digest(chain):
         raise WrongChainError(expected=chain, got=header.chain)
     envelope.check_records()
-    records = tuple([_record_or_none(record, rulebook) for record in envelope.records])
-    return PreparedEnvelope(raw, envelope, header.id, payload_leaf(raw), records)
+    records = rulebook.decode_records(envelope.records)
+    return PreparedEnvelope(raw, envelope, header.id, signed_part(raw, encode(header)), tuple(records))
+
+
+def prepare_envelopes(raws: Sequence[bytes], chain: ChainId, rulebook: Rulebook = RULEBOOK) -> list[PreparedEnvelope]:
+    """Return `prepare_envelope` of each, in order, all of them stage by stage.
+
+    Raises:
+        InvalidInputError: What `prepare_envelope` raises for the first that is not well-formed.
+    """
+    decoded = decode_envelopes(raws)
+    prepared = None if decoded is None else _compare_hashes(raws, decoded, chain, rulebook)
+    # Something is wrong with one of them: one by one it is found, and why.
+    return prepared or [prepare_envelope(raw, chain, rulebook) for raw in raws]
+
+
+def decode_envelopes(raws: Sequence[bytes]) -> list[Envelope] | None:
+    """Return the envelopes whose canonical bytes are `raws`; None if one of them is not the bytes of any."""
+    if max(map(len, raws), default=0) > Envelope.size_max:
+        return None
+    return _decoder.decode_all(raws)
 
 
 def prepare_block(
@@ -74,19 +95,59 @@ def prepare_block(
     """
     if len(payload) != header.payload_count:
         raise PayloadMismatchError(f"the header states {header.payload_count} envelopes, the block has {len(payload)}")
-    chain = ChainId(header.chain)
-    known = known or {}
-    envelopes = tuple([known.get(raw) or prepare_envelope(raw, chain, rulebook) for raw in payload])
-    root = root_of([envelope.leaf for envelope in envelopes])
-    if root != header.payload_root:
+    prepared = prepare_payload(block, header, payload, rulebook=rulebook, known=known)
+    if (root := payload_root(payload)) != header.payload_root:
         raise PayloadMismatchError(
             f"the header states payload root {header.payload_root.hex()}, the envelopes give {root.hex()}"
         )
-    return PreparedBlock(block, header, envelopes)
+    return prepared
 
 
-def _record_or_none(raw: bytes, rulebook: Rulebook) -> Record | None:
-    try:
-        return rulebook.decode_record(raw)
-    except DecodeError:
-        return None
+def prepare_payload(
+    block: BlockId,
+    header: BlockHeader,
+    payload: Sequence[bytes],
+    *,
+    rulebook: Rulebook = RULEBOOK,
+    known: Mapping[bytes, PreparedEnvelope] | None = None,
+) -> PreparedBlock:
+    """As `prepare_block` for a payload that was compared with the header already, as consensus does with every block.
+
+    Raises:
+        InvalidInputError: As for `prepare_envelope`; one bad envelope makes the block invalid.
+    """
+    chain = ChainId(header.chain)
+    if not known:
+        return PreparedBlock(block, header, tuple(prepare_envelopes(payload, chain, rulebook)))
+    fresh = iter(prepare_envelopes([raw for raw in payload if raw not in known], chain, rulebook))
+    return PreparedBlock(block, header, tuple([known.get(raw) or next(fresh) for raw in payload]))
+
+
+_decoder = Decoder(Envelope)
+
+
+def _compare_hashes(
+    raws: Sequence[bytes], envelopes: Sequence[Envelope], chain: ChainId, rulebook: Rulebook
+) -> list[PreparedEnvelope] | None:
+    """Return the decoded envelopes, prepared, with one call for all hashes of a kind; None if one of them is bad."""
+    headers = [encode(envelope.header) for envelope in envelopes]
+    ids = tagged_hashes(Tag.ENVELOPE, headers)
+    record_bytes = list(chained.from_iterable([envelope.records for envelope in envelopes]))
+    leaves = tagged_leaf_hashes(Tag.RECORD, record_bytes)
+    records = rulebook.decode_records(record_bytes)
+    prepared = []
+    start = 0
+    for raw, envelope, header_bytes, envelope_id in zip(raws, envelopes, headers, ids, strict=True):
+        header, end = envelope.header, start + len(envelope.records)
+        root = leaves[start] if end - start == 1 else root_of(leaves[start:end])
+        if (
+            root != header.records_root
+            or header.chain != Digest(chain)
+            or envelope.suite != ED25519_SHA256
+            or end - start != header.record_count
+        ):
+            return None
+        signed = signed_part(raw, header_bytes)
+        prepared.append(PreparedEnvelope(raw, envelope, EnvelopeId(envelope_id), signed, tuple(records[start:end])))
+        start = end
+    return prepared

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ledger.blocks.block import BlockHeader, payload_root
-from ledger.blocks.envelope import Envelope, RecordsMismatchError, payload_leaf, seal
+from ledger.blocks.envelope import Envelope, RecordsMismatchError, seal
+from ledger.blocks.log import EnvelopeEntry
 from ledger.blocks.record import Record
 from ledger.crypto.hashing import sha256
 from ledger.encoding import decode
@@ -56,13 +57,13 @@ def header_over(payload: list[bytes], **changes: object) -> BlockHeader:
 
 
 def test_a_prepared_envelope_holds_what_its_bytes_say() -> None:
-    """Id, payload leaf and decoded records; a record that nobody knows is None and spoils nothing."""
+    """Id, signed part and decoded records; a record that nobody knows is None and spoils nothing."""
     raw = sealed(RECORD, b"noise", RECORD)
     prepared = prepare_envelope(raw, CHAIN)
     assert prepared.raw == raw
     assert prepared.envelope.encode() == raw
     assert prepared.id == prepared.envelope.header.id
-    assert prepared.leaf == payload_leaf(raw)
+    assert EnvelopeEntry.encode_from(prepared.signed, b"\x00") == EnvelopeEntry.of(prepared.envelope, b"\x00").encode()
     assert prepared.records == (RECORD, None, RECORD)
 
 
@@ -111,7 +112,7 @@ GOOD = sealed(RECORD, b"noise")
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
 def test_a_turned_byte_is_refused_or_gives_another_envelope(position: int, flip: int) -> None:
-    """No two spellings give one value: what still prepares encodes to the turned bytes and has another leaf."""
+    """No two spellings give one value: what still prepares encodes to the turned bytes."""
     turned = bytearray(GOOD)
     turned[position] ^= flip
     try:
@@ -119,7 +120,6 @@ def test_a_turned_byte_is_refused_or_gives_another_envelope(position: int, flip:
     except InvalidInputError:
         return
     assert prepared.envelope.encode() == bytes(turned)
-    assert prepared.leaf != payload_leaf(GOOD)
 
 
 def test_a_block_is_its_envelopes_in_their_order() -> None:
