@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from nodes.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from nodes.measurements.validation import Figure, Report
+    from nodes.measurements.rounds import Figure
+    from nodes.measurements.validation import Report
 
 CORPUS = "scenarios.beijing.corpus"
 """Makes the records, as a module with `make_corpus`: by name, because nodes know no scenario."""

@@ -8,8 +8,10 @@ responsibilities, certificate types, data items, tables, and certificates in for
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec.structs
 
 from ledger.blocks.block import Block, BlockHeader, payload_root, proposal_signing_bytes
 from ledger.blocks.envelope import seal
@@ -19,9 +21,10 @@ from ledger.check_characters import mod_37_36
 from ledger.crypto.hashing import sha256
 from ledger.crypto.signatures import SigningKey
 from ledger.crypto.suites import ED25519_SHA256
-from ledger.encoding import encode
+from ledger.encoding import Canonical, encode
 from ledger.identifiers import ChainId, CreditCode, Digest, Height, KeyId
 from ledger.members.founding import MemberProfile, NodeSigners, found_member, found_network
+from ledger.registers import RULEBOOK
 from ledger.registers.certificates.identifier import ROOT, IdentifierParts, format_identifier
 from ledger.registers.certificates.records import (
     ChangeCertificate,
@@ -31,6 +34,7 @@ from ledger.registers.certificates.records import (
     RevokeCertificate,
     SuspendCertificate,
 )
+from ledger.registers.certificates.values import Certificate, certificate_key
 from ledger.registers.directories.records import (
     ApproveDataItem,
     ApproveResponsibility,
@@ -92,6 +96,8 @@ class Corpus:
     sequences: Mapping[CreditCode, int]
     """Last sequence number that each department has used."""
     proposer: SigningKey
+    filler_keys: int = 0
+    """Certificates in the state beside `items`, which no record names."""
 
     @property
     def record_count(self) -> int:
@@ -105,7 +111,17 @@ class Corpus:
 
     def state(self) -> State:
         """Return the state that the first block builds on; a new one at each call."""
-        return State.of_snapshot(self.genesis, self.items, height=self.height, time_ms=self.time_ms)
+        values = {key: RULEBOOK.decode_value(raw) for key, raw in self.items}
+        if self.filler_keys:
+            values.update(_filler(values.values(), self.filler_keys))
+        return State(self.genesis, height=self.height, time_ms=self.time_ms, values=values)
+
+    def with_state_keys(self, keys: int) -> Corpus:
+        """Return the same records on a state of `keys` keys, or of as many as there must be.
+
+        Certificates that no record names fill it up. They were never issued, so that a million take seconds.
+        """
+        return replace(self, filler_keys=max(0, keys - len(self.items)))
 
     def blocks(self, k: int, *, records_per_block: int = RECORDS_PER_BLOCK) -> tuple[bytes, ...]:
         """Return all records in encoded blocks, `k` to an envelope.
@@ -161,7 +177,7 @@ def make_corpus(
     rng = random.Random(f"mulu corpus {seed}")
     city = load_city().first(departments)
     ledger = _Ledger(city, rng)
-    actors = [_Actor(row, city, rng) for row in city.validators]
+    actors = [Actor(row, city, rng) for row in city.validators]
     registrar, authority = city.with_role("registrar")[0].uscc, city.with_role("directory_authority")[0].uscc
     ledger.put({actor.code: actor.publish_responsibilities() for actor in actors})
     ledger.put({registrar: [record for actor in actors for record in actor.responsibility_approvals()]})
@@ -282,6 +298,15 @@ class _Ledger:
         self.state.advance(execution)
 
 
+def _filler(values: Iterable[Canonical], count: int) -> Iterator[tuple[bytes, Certificate]]:
+    """Yield `count` keys and certificates like one that is there, each with an identifier of its own."""
+    model = next(value for value in values if isinstance(value, Certificate))
+    for number in range(count):
+        # Not an identifier of the standard, which has no such letter in front: no record can name it.
+        identifier = f"X{model.identifier[1:]}{number:09}"
+        yield certificate_key(identifier), msgspec.structs.replace(model, identifier=identifier)
+
+
 class _Unsigned:
     """Stands for a signer where nobody verifies."""
 
@@ -291,7 +316,7 @@ class _Unsigned:
         return bytes(64)
 
 
-class _Actor:
+class Actor:
     """One department: what it has on the ledger so far, and what it states next."""
 
     def __init__(self, row: DepartmentRow, city: City, rng: random.Random) -> None:
@@ -351,7 +376,7 @@ class _Actor:
 
     # What is measured.
 
-    def day(self, count: int, *, others: Sequence[_Actor]) -> list[tuple[Record, str]]:
+    def day(self, count: int, *, others: Sequence[Actor]) -> list[tuple[Record, str]]:
         """Return `count` records in their shares, each with how it must end."""
         kinds = [kind for kind, share in SHARES.items() for _ in range(round(count * share))][:count]
         kinds += ["issue"] * (count - len(kinds))
@@ -394,7 +419,7 @@ class _Actor:
         row = self._rng.choice(self._items)
         return self._publish_data_item(row) if self._rng.random() < 0.5 else self._publish_table(row)
 
-    def _mistakes(self, other: _Actor) -> Iterator[tuple[Record, str]]:
+    def _mistakes(self, other: Actor) -> Iterator[tuple[Record, str]]:
         """Yield wrong records in turn, each with the label of its refusal."""
         while True:
             parts = self._next_parts(self._types[0].code, self.code)

@@ -13,8 +13,11 @@ import pytest
 from ledger.crypto.signatures import verify_batch
 from ledger.errors import InvariantBrokenError
 from nodes import cli
-from nodes.measurements import validation
-from nodes.measurements.validation import STAGES, Figure, measure
+from nodes.measurements import stages
+from nodes.measurements.rounds import Figure
+from nodes.measurements.slowing import Slowing
+from nodes.measurements.stages import STAGES
+from nodes.measurements.validation import measure
 from scenarios.beijing.corpus import Corpus, make_corpus
 
 FIGURE = {
@@ -107,7 +110,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that measurements read."""
     clock = Clock()
-    monkeypatch.setattr(validation.time, "perf_counter", clock)
+    monkeypatch.setattr(stages.time, "perf_counter", clock)
     return clock
 
 
@@ -131,6 +134,17 @@ def test_the_stages_make_up_the_whole(corpus: Corpus, tmp_path: Path) -> None:
         assert sum(figures.stage_us.values()) == pytest.approx(1e6 / figures.records_per_second.median)
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_slowing_a_stage_makes_it_the_binding_one(corpus: Corpus, tmp_path: Path, stage: str) -> None:
+    """Whichever it is: the report names the stage that was slowed."""
+    waited: list[float] = []
+    slowing = Slowing({stage: 10_000.0}, waited.append)
+    for figures in measure(corpus, tmp_path, rounds=1, slowing=slowing).validation:
+        assert figures.binding == stage
+        assert 1e6 / figures.records_per_second.median == pytest.approx(sum(figures.stage_us.values()))
+    assert min(waited) > 0
+
+
 def test_a_verifier_that_is_wrong_is_not_measured(corpus: Corpus, tmp_path: Path) -> None:
     """A fast verifier that refuses good signatures gives no figure."""
     with pytest.raises(InvariantBrokenError, match="records were refused"):
@@ -146,10 +160,10 @@ def test_each_round_begins_with_an_empty_journal(corpus: Corpus, tmp_path: Path)
 
 def test_the_loop_verifies_every_envelope_of_the_smallest_kind(corpus: Corpus) -> None:
     """One signature a record, all of them good."""
-    signed = validation.signatures_of(corpus, corpus.blocks(1))
+    signed = stages.signatures_of(corpus.state(), corpus.blocks(1))
     assert len(signed) == corpus.record_count
     assert all(verify_batch(signed))
-    assert validation.loop_seconds(signed) > 0
+    assert stages.run_loop(signed).count == corpus.record_count
 
 
 def test_a_figure_is_the_median_with_its_spread() -> None:
