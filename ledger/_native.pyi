@@ -34,3 +34,29 @@ def merkle_root(leaf_hashes: Sequence[bytes]) -> bytes:
 
 def merkle_root_of(prefix: bytes, entries: Sequence[bytes]) -> bytes:
     """Return `merkle_root(hash_leaves(prefix, entries))`."""
+
+class SparseTree:
+    """One version of the map of `ledger.crypto.sparse_tree`. Immutable; versions share what they have in common."""
+
+    def __init__(self, leaf_tag: bytes, node_tag: bytes) -> None:
+        """Make the empty map; the tags are hashed before key and value, and before the hashes of two halves."""
+
+    @property
+    def root(self) -> bytes:
+        """The 32-byte root; zero bytes for the empty map."""
+
+    def update(self, changes: Iterable[tuple[bytes, bytes | None]]) -> SparseTree:
+        """Return the tree after all changes: 32-byte keys with 32-byte values, or None to delete.
+
+        Raises:
+            ValueError: A key or a value does not have 32 bytes.
+        """
+
+    def descend(self, key: bytes) -> tuple[tuple[bytes, bytes] | None, list[bytes]]:
+        """Return the leaf that the key leads to, as key and value, and the 32-byte siblings from the top down.
+
+        The leaf can be that of another key; None if the key leads to an empty subtree.
+
+        Raises:
+            ValueError: The key does not have 32 bytes.
+        """

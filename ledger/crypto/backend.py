@@ -6,7 +6,7 @@ signed or hashed depends on it. `signatures` and `merkle` ask here; nobody else 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,11 +26,22 @@ class BackendUnavailableError(LedgerError):
     code = "backend_unavailable"
 
 
+class NativeTree(Protocol):
+    """One version of a sparse Merkle tree: see `ledger/_native.pyi`."""
+
+    @property
+    def root(self) -> bytes: ...
+    def update(self, changes: Iterable[tuple[bytes, bytes | None]]) -> NativeTree: ...
+    def descend(self, key: bytes) -> tuple[tuple[bytes, bytes] | None, list[bytes]]: ...
+
+
 class Library(Protocol):
     """What a native core offers: see `ledger/_native.pyi`."""
 
     VERSION: str
 
+    @property
+    def SparseTree(self) -> Callable[[bytes, bytes], NativeTree]: ...  # noqa: N802
     def signature_backends(self) -> list[str]: ...
     def verify_batch(self, items: Iterable[tuple[bytes, bytes, bytes]], entropy: bytes, backend: str) -> list[bool]: ...
     def hash_leaves(self, prefix: bytes, entries: Sequence[bytes]) -> list[bytes]: ...

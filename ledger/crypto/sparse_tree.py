@@ -9,6 +9,7 @@ the set of keys alone, so the same map has the same root whatever the order of i
 Both inputs have a fixed length. Keys must be digests: whoever could choose their bits could grow a path of 256 nodes.
 
 A tree never changes. An update shares every subtree that it does not touch with the tree before, which stays readable.
+The native core, where it is in use, keeps and hashes the nodes of the trees that start under it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias, cast
 
 from msgspec import Meta
 
+from ledger.crypto.backend import NativeTree, active_backend
 from ledger.crypto.hashing import Tag, tagged_hash
 from ledger.encoding import Canonical, Digest32
 from ledger.errors import ProofError
@@ -84,6 +86,8 @@ class SparseTree:
 
         Time O(changes x depth); subtrees that several changes reach are hashed once.
         """
+        if self._top is None and (library := active_backend().library) is not None:
+            return _NativeSparseTree(library.SparseTree(_LEAF, _NODE)).update(changes)
         for key, value in changes.items():
             if len(key) != 32 or (value is not None and len(value) != 32):
                 raise ValueError(f"key {key.hex()} or its value does not have 32 bytes")
@@ -94,24 +98,44 @@ class SparseTree:
 
     def get(self, key: Digest) -> Digest | None:
         """Return the value under `key`, or None."""
-        node, _ = self._descend(key)
-        return node[1][1] if node is not None and node[1][0] == key else None
+        item, _ = self._descend(key)
+        return item[1] if item is not None and item[0] == key else None
 
     def prove(self, key: Digest) -> StateProof:
         """Return the proof that `key` has its value, or that it has none."""
-        node, siblings = self._descend(key)
-        met = None if node is None or node[1][0] == key else node[1]
+        item, siblings = self._descend(key)
+        met = None if item is None or item[0] == key else item
         return StateProof(siblings=tuple(reversed(siblings)), leaf=met)
 
-    def _descend(self, key: Digest) -> tuple[_Leaf | None, list[Digest]]:
-        """Return the leaf or empty subtree on the key's path, and the hashes beside the path from the top down."""
+    def _descend(self, key: Digest) -> tuple[_Item | None, list[Digest]]:
+        """Return the item or the empty subtree on the key's path, and the hashes beside the path from the top down."""
         node, number, half, siblings = self._top, int.from_bytes(key, "big"), _TOP_BIT, []
         while node is not None and len(node) == 3:
             _, left, right = node
             node, sibling = (right, left) if number & half else (left, right)
             siblings.append(_hash_of(sibling))
             half >>= 1
-        return node, siblings
+        return node and node[1], siblings
+
+
+class _NativeSparseTree(SparseTree):
+    """A tree whose nodes the native core keeps."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, tree: NativeTree) -> None:
+        self._tree = tree
+
+    @property
+    def root(self) -> Digest:
+        return Digest(self._tree.root)
+
+    def update(self, changes: Mapping[Digest, Digest | None]) -> SparseTree:
+        return _NativeSparseTree(self._tree.update(changes.items()))
+
+    def _descend(self, key: Digest) -> tuple[_Item | None, list[Digest]]:
+        leaf, siblings = self._tree.descend(key)
+        return cast("_Item | None", leaf), cast("list[Digest]", siblings)
 
 
 SparseTree.EMPTY = SparseTree(None)

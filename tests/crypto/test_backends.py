@@ -7,6 +7,7 @@ import json
 import random
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,9 +27,11 @@ from ledger.crypto.backend import (
     installed_library,
     use_backend,
 )
-from ledger.crypto.hashing import Tag
+from ledger.crypto.hashing import Tag, sha256
 from ledger.crypto.merkle import leaf_hash, root_of, root_of_tagged, tagged_leaf_hash
 from ledger.crypto.signatures import SigningKey, verify_batch, zip215_accepts
+from ledger.crypto.sparse_tree import SparseTree
+from ledger.identifiers import Digest
 from nodes.backend import choose_backend
 from tests.crypto.crafted_signatures import (
     SMALL_ORDER_POINTS,
@@ -69,6 +72,16 @@ def native(request: pytest.FixtureRequest) -> str:
     """Each native backend of this machine."""
     name: str = request.param
     return name
+
+
+@contextmanager
+def using(choice: str) -> Iterator[None]:
+    """Use a backend in this process for a while."""
+    use_backend(choice)
+    try:
+        yield
+    finally:
+        choose_backend()
 
 
 @pytest.fixture
@@ -324,7 +337,7 @@ def test_a_batch_goes_to_the_backend_of_the_process(choice: str, monkeypatch: py
     assert len(asked) == 3
 
 
-# One tree.
+# One tree of each kind.
 
 
 @needs_native
@@ -348,13 +361,10 @@ def test_roots_are_equal_at_every_size() -> None:
 def test_the_tree_of_a_block_is_the_same_on_every_backend(entries: list[bytes]) -> None:
     """Through the functions that the ledger calls."""
     roots = set()
-    try:
-        for choice in ("python", "auto"):
-            use_backend(choice)
+    for choice in ("python", "auto"):
+        with using(choice):
             leaves = [tagged_leaf_hash(Tag.PAYLOAD, entry) for entry in entries]
             roots |= {root_of(leaves), root_of_tagged(Tag.PAYLOAD, entries)}
-    finally:
-        choose_backend()
     assert len(roots) == 1
 
 
@@ -365,3 +375,61 @@ def test_a_leaf_hash_of_another_length_raises() -> None:
     for wrong in (b"", bytes(31), bytes(33)):
         with pytest.raises(ValueError, match="32"):
             LIBRARY.merkle_root([bytes(32), wrong])
+
+
+def digest_of(number: int) -> Digest:
+    """Every fourth number gives a digest that shares all but its last byte with others."""
+    return Digest(bytes(31) + bytes([number % 251])) if number % 4 == 0 else sha256(number.to_bytes(4, "big"))
+
+
+@needs_native
+def test_states_have_the_same_roots_and_proofs() -> None:
+    """Through growth, change and removal in blocks of every size: each version, old ones included, key by key."""
+    rng = random.Random(1)
+    versions: list[list[SparseTree]] = []
+    histories = {"python": SparseTree.EMPTY, "native": SparseTree.EMPTY}
+    for size in (1, 0, 2, 1, 500, 30, 400, 1):
+        changes = {
+            digest_of(rng.randrange(1_500)): rng.choice((None, sha256(b"one"), sha256(b"two"))) for _ in range(size)
+        }
+        for name, tree in histories.items():
+            with using(name):
+                histories[name] = tree.update(changes)
+        versions.append(list(histories.values()))
+    assert type(histories["python"]) is not type(histories["native"])
+    for python, native in versions:
+        assert python.root == native.root
+        for number in range(0, 1_600, 7):
+            key = digest_of(number)
+            assert python.get(key) == native.get(key)
+            assert python.prove(key) == native.prove(key)
+
+
+@needs_native
+def test_a_tree_stays_with_the_code_that_started_it() -> None:
+    """A process that changes its backend can go on with the trees it has."""
+    (one, two, three) = (sha256(b"%d" % number) for number in range(3))
+    with using("native"):
+        tree = SparseTree.EMPTY.update({one: two})
+    with using("python"):
+        assert tree.update({two: three}).root == SparseTree.EMPTY.update({two: three, one: two}).root
+        assert tree.update({one: None}).root == SparseTree.EMPTY.root
+        python = SparseTree.EMPTY.update({one: two})
+    with using("native"):
+        assert python.update({two: three}).root == tree.update({two: three}).root
+
+
+@needs_native
+def test_a_native_tree_refuses_what_is_no_digest() -> None:
+    """Lengths and types are checked where the bytes come in."""
+    assert LIBRARY is not None
+    tree, digest = LIBRARY.SparseTree(b"leaf", b"node"), bytes(32)
+    wrong: Any
+    for wrong in ([(digest, bytes(31))], [(bytes(33), None)]):
+        with pytest.raises(ValueError, match="not 32"):
+            tree.update(wrong)
+    for wrong in ([digest], [(digest,)], [(digest, 7)], [("text", None)], None):
+        with pytest.raises((TypeError, ValueError)):
+            tree.update(wrong)
+    with pytest.raises(ValueError, match="not 32"):
+        tree.descend(b"")

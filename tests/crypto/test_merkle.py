@@ -31,6 +31,8 @@ from ledger.crypto.merkle import (
 from ledger.errors import ProofError
 from ledger.identifiers import Digest
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 VECTORS = Path(__file__).parents[1] / "vectors"
 LEAVES = [leaf_hash(b"entry %d" % number) for number in range(70)]
 

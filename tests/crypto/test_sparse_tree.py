@@ -17,6 +17,8 @@ from ledger.encoding import decode
 from ledger.errors import ProofError
 from ledger.identifiers import Digest
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 ONE, TWO, THREE = sha256(b"one"), sha256(b"two"), sha256(b"three")
 
 

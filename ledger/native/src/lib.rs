@@ -11,6 +11,7 @@ pub mod merkle;
 pub mod portable;
 #[cfg(feature = "python")]
 mod python;
+pub mod sparse_tree;
 
 use std::sync::LazyLock;
 

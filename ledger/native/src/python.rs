@@ -5,13 +5,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::backend::{Backend, Item};
+use crate::sparse_tree::{Change, Descent, SparseTree, Tags};
 use crate::{backends, batch, merkle};
 
 /// The ledger's native core: see `ledger/_native.pyi`.
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
-    use super::{hash_leaves, merkle_root, merkle_root_of, signature_backends, verify_batch};
+    use super::{PySparseTree, hash_leaves, merkle_root, merkle_root_of, signature_backends, verify_batch};
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -76,10 +77,7 @@ fn hash_leaves<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAny>)
 fn merkle_root<'py>(py: Python<'py>, leaf_hashes: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let leaves = bytes_of(leaf_hashes)?
         .iter()
-        .map(|leaf| {
-            let leaf = leaf.as_bytes();
-            leaf.try_into().map_err(|_| PyValueError::new_err(format!("a leaf hash has {} bytes, not 32", leaf.len())))
-        })
+        .map(|leaf| digest_of("a leaf hash", leaf))
         .collect::<PyResult<Vec<merkle::Hash>>>()?;
     Ok(PyBytes::new(py, &py.detach(|| merkle::root_of(leaves))))
 }
@@ -90,6 +88,48 @@ fn merkle_root_of<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAn
     let entries: Vec<_> = entries.iter().map(|entry| entry.as_bytes()).collect();
     let root = py.detach(|| merkle::root_of(entries.iter().map(|entry| merkle::leaf_hash(prefix, entry)).collect()));
     Ok(PyBytes::new(py, &root))
+}
+
+#[pyclass(name = "SparseTree", module = "ledger._native", frozen)]
+struct PySparseTree(SparseTree);
+
+#[pymethods]
+impl PySparseTree {
+    #[new]
+    fn new(leaf_tag: &[u8], node_tag: &[u8]) -> Self {
+        Self(SparseTree::new(Tags { leaf: leaf_tag.into(), node: node_tag.into() }))
+    }
+
+    #[getter]
+    fn root<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.root())
+    }
+
+    fn update(&self, py: Python<'_>, changes: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let changes = changes
+            .try_iter()?
+            .map(|change| {
+                let (key, value): (Bound<'_, PyBytes>, Option<Bound<'_, PyBytes>>) = change?.extract()?;
+                Ok((digest_of("a key", &key)?, value.map(|value| digest_of("a value", &value)).transpose()?))
+            })
+            .collect::<PyResult<Vec<Change>>>()?;
+        Ok(Self(py.detach(|| self.0.update(changes))))
+    }
+
+    fn descend<'py>(&self, py: Python<'py>, key: &Bound<'py, PyBytes>) -> PyResult<DescentInPython<'py>> {
+        let Descent { leaf, siblings } = self.0.descend(&digest_of("a key", key)?);
+        let leaf = leaf.map(|(key, value)| (PyBytes::new(py, &key), PyBytes::new(py, &value)));
+        Ok((leaf, siblings.iter().map(|sibling| PyBytes::new(py, sibling)).collect()))
+    }
+}
+
+/// The leaf met, and the siblings from the top down.
+type DescentInPython<'py> = (Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>, Vec<Bound<'py, PyBytes>>);
+
+/// The 32 bytes of a digest; `what` names it if it has another length.
+fn digest_of(what: &str, value: &Bound<'_, PyBytes>) -> PyResult<merkle::Hash> {
+    let value = value.as_bytes();
+    value.try_into().map_err(|_| PyValueError::new_err(format!("{what} has {} bytes, not 32", value.len())))
 }
 
 /// Takes hold of every `bytes` of a sequence, so that they stay where they are while the lock is released.

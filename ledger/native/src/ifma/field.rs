@@ -77,7 +77,7 @@ impl Fe8 {
     /// Every limb of `limbs` may be anything below 2^63. The carries are then below 2^12, and 19 of them below 2^17: the
     /// result keeps the bound with room to spare. All carries move at once, so none of them travels further.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn carry(limbs: [Lanes; LIMBS]) -> Self {
         let mask = splat(LIMB_MASK);
         let [l0, l1, l2, l3, l4] = limbs;
@@ -93,7 +93,7 @@ impl Fe8 {
 
     /// The sum.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn add(self, other: Self) -> Self {
         let mut sum = self.0;
         for i in 0..LIMBS {
@@ -104,7 +104,7 @@ impl Fe8 {
 
     /// The difference.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn sub(self, other: Self) -> Self {
         let mut difference = self.0;
         for i in 0..LIMBS {
@@ -116,7 +116,7 @@ impl Fe8 {
 
     /// Twice this element plus the other one.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn double_and_add(self, other: Self) -> Self {
         let mut sum = other.0;
         for i in 0..LIMBS {
@@ -127,7 +127,7 @@ impl Fe8 {
 
     /// Twice this element minus the other one.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn double_and_sub(self, other: Self) -> Self {
         let mut difference = self.0;
         for i in 0..LIMBS {
@@ -152,7 +152,7 @@ impl Fe8 {
 
     /// The product.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn mul(self, other: Self) -> Self {
         let (a, b) = (self.0, other.0);
         // Column k collects what weighs 2^(51 k). High halves of products of weight 2^(51 k) go to column k + 1, twice.
@@ -184,7 +184,7 @@ impl Fe8 {
 
     /// The product with itself: 30 multiplications instead of 50.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn square(self) -> Self {
         let a = self.0;
         // As in `mul()`, where a product of two different limbs counts twice. In a column it is therefore added before
@@ -219,14 +219,11 @@ impl Fe8 {
 
     /// Adds 19 times column k + 5 to column k: 2^255 is 19 modulo p.
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512dq")]
     fn fold(columns: [Lanes; 2 * LIMBS]) -> [Lanes; LIMBS] {
         let mut limbs = [splat(0); LIMBS];
         for k in 0..LIMBS {
-            let upper = columns[k + LIMBS];
-            let thrice = _mm512_add_epi64(_mm512_add_epi64(upper, upper), upper);
-            let sixteen = _mm512_slli_epi64::<4>(upper);
-            limbs[k] = _mm512_add_epi64(columns[k], _mm512_add_epi64(thrice, sixteen));
+            limbs[k] = _mm512_add_epi64(columns[k], _mm512_mullo_epi64(columns[k + LIMBS], splat(19)));
         }
         limbs
     }
@@ -244,7 +241,7 @@ impl Fe8 {
 
     /// The one form of each element with a value below p and every limb below 2^51.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn canonical(self) -> Self {
         let mask = splat(LIMB_MASK);
         // By the bound the value is below 2^255 + 2^223 < 2p, so it has to lose p once or not at all: once if adding 19
@@ -265,7 +262,7 @@ impl Fe8 {
 
     /// Which lanes are 0 modulo p.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn is_zero(self) -> LaneMask {
         let [l0, l1, l2, l3, l4] = self.canonical().0;
         let any = _mm512_or_si512(_mm512_or_si512(_mm512_or_si512(l0, l1), _mm512_or_si512(l2, l3)), l4);
@@ -274,7 +271,7 @@ impl Fe8 {
 
     /// Which lanes are odd, as integers from 0 to p - 1.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn is_odd(self) -> LaneMask {
         _mm512_test_epi64_mask(self.canonical().0[0], splat(1))
     }
@@ -282,7 +279,7 @@ impl Fe8 {
 
 /// `count` squarings of each register. Those of one register wait for each other, so two at a time fill the gaps.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn square_times<const N: usize>(mut elements: [Fe8; N], count: u32) -> [Fe8; N] {
     for _ in 0..count {
         for element in &mut elements {
@@ -294,7 +291,7 @@ fn square_times<const N: usize>(mut elements: [Fe8; N], count: u32) -> [Fe8; N] 
 
 /// Register by register the product.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn mul_each<const N: usize>(mut a: [Fe8; N], b: [Fe8; N]) -> [Fe8; N] {
     for i in 0..N {
         a[i] = a[i].mul(b[i]);
@@ -303,7 +300,7 @@ fn mul_each<const N: usize>(mut a: [Fe8; N], b: [Fe8; N]) -> [Fe8; N] {
 }
 
 /// Raises to 2^250 - 1, which both exponents below end in, and to 11. Returns the two powers.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn power_of_250_ones<const N: usize>(x: [Fe8; N]) -> ([Fe8; N], [Fe8; N]) {
     // `ones_n` is x to the power of 2^n - 1, which has n binary ones.
     let power_2 = square_times(x, 1);
@@ -321,14 +318,14 @@ fn power_of_250_ones<const N: usize>(x: [Fe8; N]) -> ([Fe8; N], [Fe8; N]) {
 }
 
 /// Raises to (p - 5) / 8 = 2^252 - 3, the heart of a square root.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 pub fn power_p58<const N: usize>(x: [Fe8; N]) -> [Fe8; N] {
     let (ones_250, _) = power_of_250_ones(x);
     mul_each(square_times(ones_250, 2), x)
 }
 
 /// Raises to p - 2 = 2^255 - 21: the inverse, and 0 for 0.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 pub fn invert<const N: usize>(x: [Fe8; N]) -> [Fe8; N] {
     let (ones_250, power_11) = power_of_250_ones(x);
     mul_each(square_times(ones_250, 5), power_11)
@@ -457,7 +454,7 @@ mod tests {
 
     #[test]
     fn sums_differences_and_products_are_those_of_plain_integers_and_keep_the_bound() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let samples = samples();
             let pairs: Vec<_> = samples.iter().flat_map(|&a| samples.iter().map(move |&b| (a, b))).collect();
@@ -485,7 +482,7 @@ mod tests {
 
     #[test]
     fn squares_powers_and_inverses_agree_with_products() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             for samples in samples().as_chunks::<LANES>().0 {
                 let a = pack(*samples);
@@ -504,7 +501,7 @@ mod tests {
 
     #[test]
     fn registers_side_by_side_do_not_disturb_each_other() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let samples = samples();
             let [a, b, ..] = samples.as_chunks::<LANES>().0 else { panic!("sixteen samples are too few") };
@@ -519,7 +516,7 @@ mod tests {
 
     #[test]
     fn every_element_has_one_canonical_form() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             for samples in samples().as_chunks::<LANES>().0 {
                 let elements = samples.map(element_of);
@@ -539,7 +536,7 @@ mod tests {
 
     #[test]
     fn integers_are_read_without_their_highest_bit() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let integers: [[u64; 4]; LANES] = std::array::from_fn(|lane| match lane {
                 0 => [0; 4],

@@ -66,6 +66,7 @@ impl Ifma {
 fn is_supported() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512ifma")
 }
 
@@ -112,7 +113,7 @@ const BASE: usize = 1;
 const SIGNERS: usize = BASE + 2;
 
 impl Batch {
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
     fn prepare(base: &KeyRecords, signers: Signers<KeyRecords>, items: &[Item<'_>], randomisers: &[u128]) -> Self {
         let signer_count = signers.keys.len();
         let mut table = Vec::with_capacity(SIGNERS + 2 * signer_count + items.len());
@@ -181,7 +182,7 @@ impl Prepared for Batch {
 }
 
 /// Whether eight times the sum of the terms is the identity.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn sum_to_small_order(terms: &[Term], table: &[Record]) -> bool {
     msm::sum(terms, table).double_times(3).is_identity() & 1 != 0
 }
@@ -189,7 +190,7 @@ fn sum_to_small_order(terms: &[Term], table: &[Record]) -> bool {
 /// Decodes the point R of every item to the end of `table`, and says which are points.
 ///
 /// What is not a point takes a place in the table all the same, so that places can be told from indices.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn decode_nonces(items: &[Item<'_>], table: &mut Vec<Record>) -> Vec<bool> {
     let mut is_point = Vec::with_capacity(items.len());
     for items in items.chunks(REGISTERS * LANES) {
@@ -207,7 +208,7 @@ fn decode_nonces(items: &[Item<'_>], table: &mut Vec<Record>) -> Vec<bool> {
 }
 
 /// Decodes keys, and multiplies them by 2^128; `None` where there is no point.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn key_records(encodings: &[&[u8; 32]]) -> Vec<Option<KeyRecords>> {
     let mut keys = Vec::with_capacity(encodings.len());
     for eight in encodings.chunks(LANES) {

@@ -29,7 +29,7 @@ pub struct Term {
 }
 
 /// Sums up the terms; the result is in lane 0. `table[0]` must be the identity.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 pub fn sum(terms: &[Term], table: &[Record]) -> Point8 {
     let windows = Windows::for_terms(terms.len());
     let mut plan = Plan::new(windows);
@@ -169,7 +169,7 @@ impl Plan {
     }
 
     /// Sums up every bucket. The one at position i goes to lane i / chunk of entry i % chunk of `buckets`.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn fill_buckets(&self, table: &[Record], buckets: &mut [PointWords]) {
         let chunk = self.windows.chunk();
         let (groups, _) = self.order.as_chunks::<LANES>();
@@ -184,7 +184,7 @@ impl Plan {
 }
 
 /// Sums up the entries of each lane.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn sum_rows(rows: &[[Entry; LANES]], table: &[Record]) -> Point8 {
     let Some((first, rest)) = rows.split_first() else {
         return Point8::identity();
@@ -218,7 +218,7 @@ struct ChunkSums {
 }
 
 impl ChunkSums {
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn of_buckets(buckets: &[PointWords]) -> Self {
         let (last, others) = buckets.split_last().expect("a chunk has at least one bucket");
         let mut plain = Point8::from_words(last);
@@ -233,7 +233,7 @@ impl ChunkSums {
 }
 
 /// Puts the chunks of each window together. The sum of window i is in lane i % 8 of entry i / 8.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn combine_chunks(sums: &[ChunkSums], windows: Windows) -> Vec<PointWords> {
     let mut combined = Vec::with_capacity(sums.len().div_ceil(LANES));
     for group in sums.chunks(LANES) {
@@ -262,7 +262,7 @@ fn combine_chunks(sums: &[ChunkSums], windows: Windows) -> Vec<PointWords> {
 }
 
 /// The sum of 2^(`bits` i) times window i, in lane 0.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn horner(windows: &[PointWords], bits: u32) -> Point8 {
     let mut total = Point8::identity();
     for window in windows.iter().rev() {
@@ -294,7 +294,7 @@ mod tests {
     use crate::ifma::tests::{on_this_processor, random_bytes};
 
     /// The identity and some points with parts of small order: as the reference has them, and as a table.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn tables(count: usize) -> (Vec<EdwardsPoint>, Vec<Record>) {
         let mut points = vec![EdwardsPoint::identity()];
         let mut table = vec![Record::IDENTITY];
@@ -310,7 +310,7 @@ mod tests {
         u128::from_le_bytes(*random_bytes(seed).first_chunk().unwrap())
     }
 
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn assert_sum(terms: &[Term], points: &[EdwardsPoint], table: &[Record]) {
         // Scalars are not reduced modulo l here, which would change what they make of a part of small order.
         let expected = terms.iter().map(|term| points[term.point as usize] * Scalar::from(term.scalar)).sum();
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_sum_of_any_number_of_terms_is_what_adding_one_by_one_gives() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let (points, table) = tables(64);
             for count in (0..20).chain([31, 32, 33, 64, 120, 121, 320, 321, 900, 901, 2_000, 2_001]) {
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn scalars_with_extreme_digits_are_no_exception() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let (points, table) = tables(8);
             for scalar in

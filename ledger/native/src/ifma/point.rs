@@ -69,7 +69,7 @@ impl Record {
 /// stands for no point, what is returned in its place is of no use.
 ///
 /// Source: RFC 8032, section 5.1.3, without the two checks that ZIP-215 leaves out.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 pub fn decode<const N: usize>(encodings: &[Encodings; N]) -> ([Affine8; N], [LaneMask; N]) {
     let (one, sqrt_minus_one) = (Fe8::one(), Fe8::splat(SQRT_MINUS_ONE));
     let mut y = [one; N];
@@ -155,7 +155,7 @@ impl Niels8 {
 
 impl Affine8 {
     /// The form for additions.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn to_niels(self) -> Niels8 {
         Niels8 {
             y_plus_x: self.y.add(self.x),
@@ -165,7 +165,7 @@ impl Affine8 {
     }
 
     /// The form for sums.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn to_point(self) -> Point8 {
         Point8 { x: self.x, y: self.y, z: Fe8::one(), t: self.x.mul(self.y) }
     }
@@ -181,7 +181,7 @@ impl Point8 {
 
     /// The points, negated in the lanes of `negative`. Cheaper than adding them to the identity.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn from_niels(points: Niels8, negative: LaneMask) -> Self {
         let Niels8 { y_plus_x, y_minus_x, xy2d } = points.negate(negative);
         // With Z = 2 the coordinates are X = 2 x, Y = 2 y, T = 2 x y.
@@ -191,7 +191,7 @@ impl Point8 {
 
     /// The sums with `points`, which are subtracted in the lanes of `negative`: seven multiplications.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn add_niels(self, points: Niels8, negative: LaneMask) -> Self {
         let points = points.negate(negative);
         let a = self.y.sub(self.x).mul(points.y_minus_x);
@@ -204,7 +204,7 @@ impl Point8 {
 
     /// The sums: nine multiplications.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn add(self, other: Self) -> Self {
         let a = self.y.sub(self.x).mul(other.y.sub(other.x));
         let b = self.y.add(self.x).mul(other.y.add(other.x));
@@ -217,7 +217,7 @@ impl Point8 {
 
     /// Twice the points: four squarings and four multiplications.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn double(self) -> Self {
         let (x_squared, y_squared, z_squared) = (self.x.square(), self.y.square(), self.z.square());
         let h = x_squared.add(y_squared);
@@ -228,7 +228,7 @@ impl Point8 {
     }
 
     /// 2^`count` times the points.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn double_times(self, count: u32) -> Self {
         let mut points = self;
         for _ in 0..count {
@@ -238,14 +238,14 @@ impl Point8 {
     }
 
     /// The same points with Z = 1: one inversion.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn to_affine(self) -> Affine8 {
         let [z_inverse] = invert([self.z]);
         Affine8 { x: self.x.mul(z_inverse), y: self.y.mul(z_inverse) }
     }
 
     /// Which lanes are the identity (0, 1).
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn is_identity(self) -> LaneMask {
         self.x.is_zero() & self.y.sub(self.z).is_zero()
     }
@@ -288,7 +288,7 @@ pub mod tests {
     use crate::ifma::tests::{NON_CANONICAL, on_this_processor, random_bytes};
     use crate::ifma::{has_lane, put};
 
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn decode_eight(encodings: &[[u8; 32]; LANES]) -> (Affine8, LaneMask) {
         let mut words = [[0; LANES]; 4];
         for (lane, encoding) in encodings.iter().enumerate() {
@@ -299,7 +299,7 @@ pub mod tests {
     }
 
     /// The canonical encodings.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn encode(points: Affine8) -> [[u8; 32]; LANES] {
         let mut limbs = [[0; LANES]; LIMBS];
         for (register, words) in points.y.canonical().0.into_iter().zip(&mut limbs) {
@@ -318,7 +318,7 @@ pub mod tests {
         encodings
     }
 
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn encode_points(points: Point8) -> [[u8; 32]; LANES] {
         encode(points.to_affine())
     }
@@ -330,7 +330,7 @@ pub mod tests {
     }
 
     /// Compares what the kernel and the reference make of eight encodings.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn assert_decoded_alike(encodings: &[[u8; 32]; LANES]) {
         let (points, mask) = decode_eight(encodings);
         let canonical = encode(points);
@@ -343,7 +343,7 @@ pub mod tests {
 
     #[test]
     fn random_strings_and_points_decode_as_the_reference_says() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             for seed in 0..200 {
                 assert_decoded_alike(&std::array::from_fn(|lane| {
@@ -362,7 +362,7 @@ pub mod tests {
 
     #[test]
     fn points_of_small_order_and_coordinates_from_p_on_decode_as_zip_215_says() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let mut encodings: Vec<_> = EIGHT_TORSION.iter().map(|point| point.compress().0).collect();
             encodings.extend(NON_CANONICAL);
@@ -387,7 +387,7 @@ pub mod tests {
 
     #[test]
     fn sums_are_those_of_the_reference_for_equal_opposite_and_small_order_points_too() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let mut points: Vec<_> = (0..24).map(mixed_order_point).collect();
             points.extend(EIGHT_TORSION);
@@ -427,7 +427,7 @@ pub mod tests {
 
     #[test]
     fn the_identity_is_recognised_and_records_of_it_add_nothing() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
         fn check() {
             let encodings = EIGHT_TORSION.map(|point| point.compress().0);
             let torsion = decode_eight(&encodings).0.to_point();
