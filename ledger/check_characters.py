@@ -95,13 +95,28 @@ def mod_37_36(text: str) -> str:
 
     Source: ISO/IEC 7064:2003, hybrid system MOD 37,36; GB/T 17710-2008.
     """
-    p = 36
-    for byte in _ascii(text):
-        p = _MOD_37_36_ROWS[p][byte]
-    if not p:
+    check = mod_37_36_check(mod_37_36_state(text))
+    if check is None:
         outside = next(character for character in text if character not in DIGITS_AND_CAPITALS)
         raise CheckCharacterError("MOD 37,36 text", expected="only 0-9 and A-Z", got=repr(outside))
-    return _MOD_37_36_CHECK[p]
+    return check
+
+
+def mod_37_36_state(text: str, before: int = 36) -> int:
+    """Return how far the recursion has come after `text`, for texts that begin alike: their beginning counts once.
+
+    Args:
+        before: What this function returned for the text before; the start of the recursion without one.
+    """
+    p = before
+    for byte in _ascii(text):
+        p = _MOD_37_36_ROWS[p][byte]
+    return p
+
+
+def mod_37_36_check(state: int) -> str | None:
+    """Return the check character after a text with this `mod_37_36_state`; None if a character was not of 0-9A-Z."""
+    return _MOD_37_36_CHECK[state] if state else None
 
 
 # GB 11714: organisation codes, 8 characters and a check character.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.blocks.genesis import Genesis
-from ledger.crypto.hashing import Tag, tagged_hash
+from ledger.crypto.hashing import Tag, tagged_hash, tagged_hashes
 from ledger.crypto.sparse_tree import SparseTree, StateProof
 from ledger.encoding import Canonical, encode
 from ledger.errors import InvariantBrokenError
@@ -153,4 +153,5 @@ def value_digest(value: bytes) -> Digest:
 
 def tree_changes(changes: Mapping[bytes, Canonical]) -> dict[Digest, Digest | None]:
     """Return the digests of changed keys and values; each value is encoded here, once a block."""
-    return {key_digest(key): value_digest(encode(value)) for key, value in changes.items()}
+    keys = tagged_hashes(Tag.STATE_KEY, list(changes))
+    return dict(zip(keys, tagged_hashes(Tag.STATE_VALUE, list(map(encode, changes.values()))), strict=True))

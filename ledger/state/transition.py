@@ -27,7 +27,7 @@ from ledger.identifiers import CreditCode, Digest, Height
 from ledger.limits import DEADLINES_PER_BLOCK_MAX, VALID_UNTIL_AHEAD_MAX
 from ledger.members.departments import Department, EnvelopeKey, department_key, envelope_key_key, holds_at
 from ledger.registers.deadlines import Deadline, deadline_key
-from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, is_fresh, replay_window_key, use_sequence
+from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, WindowInUse, replay_window_key
 from ledger.registers.register import Rulebook
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 from ledger.state.store import State, tree_changes
@@ -49,7 +49,7 @@ class Execution:
     entries: tuple[bytes, ...]
     """What the log grows by: one encoded `EnvelopeEntry` for each envelope, then the encoded block record."""
     changes: Mapping[bytes, Canonical]
-    """New values by state key, in the order of their first change."""
+    """New values by state key: in the order of their first change, and then the replay windows."""
     tree: SparseTree
     """The state's tree after the changes."""
     touched: tuple[tuple[tuple[bytes, ...], ...], ...]
@@ -61,25 +61,27 @@ class Execution:
 
 
 class _Speaker(NamedTuple):
-    """A department's key as of the parent block."""
+    """A department's key as of the parent block, and what it has used of its sequence numbers as of now."""
 
     department: CreditCode
     roles: frozenset[str]
     public: bytes
     window_key: bytes
+    window: WindowInUse
 
 
 class _BlockContext:
     """The state while a block is executed: what its accepted records put, over the state of the parent block.
 
-    Implements `ledger.registers.context.Context`. What the current record puts is kept apart until it is accepted.
+    Implements `ledger.registers.context.Context`. What the current record puts is noted together with what was there,
+    because most records are accepted, and the few that are refused can take it back.
     """
 
     __slots__ = (
         "_changes",
         "_deadlines",
-        "_record_changes",
         "_record_deadlines",
+        "_replaced",
         "_values",
         "calendar",
         "chain",
@@ -97,13 +99,14 @@ class _BlockContext:
         self.roles: frozenset[str] = frozenset()
         self._values = state.values
         self._changes: dict[bytes, Canonical] = {}
-        self._record_changes: dict[bytes, Canonical] = {}
+        self._replaced: list[tuple[bytes, Canonical | None]] = []
+        """Keys that the current record has put, with what stood there in `_changes`."""
         self._deadlines: dict[bytes, Deadline] = {}
         self._record_deadlines: dict[bytes, Deadline] = {}
 
     def get(self, key: bytes, kind: type[T]) -> T | None:
         # A struct is never false, so that `or` passes only over what is missing.
-        value = self._record_changes.get(key) or self._changes.get(key) or self._values.get(key)
+        value = self._changes.get(key) or self._values.get(key)
         if value is None:
             return None
         if not isinstance(value, kind):
@@ -111,7 +114,8 @@ class _BlockContext:
         return value
 
     def put(self, key: bytes, value: Canonical) -> None:
-        self._record_changes[key] = value
+        self._replaced.append((key, self._changes.get(key)))
+        self._changes[key] = value
 
     def set_deadline(self, due_ms: int, subject: bytes) -> None:
         deadline = Deadline(
@@ -129,11 +133,12 @@ class _BlockContext:
 
     def accept_record(self) -> tuple[bytes, ...]:
         """Keep what the current record put; return its keys."""
-        if not self._record_changes:
-            return ()
-        touched = tuple(self._record_changes)
-        self._changes.update(self._record_changes)
-        self._record_changes.clear()
+        replaced = self._replaced
+        if len(replaced) == 1:
+            touched: tuple[bytes, ...] = (replaced[0][0],)
+        else:
+            touched = tuple(dict.fromkeys([key for key, _ in replaced]))
+        replaced.clear()
         if self._record_deadlines:
             self._deadlines.update(self._record_deadlines)
             self._record_deadlines.clear()
@@ -141,7 +146,12 @@ class _BlockContext:
 
     def refuse_record(self) -> None:
         """Undo what the current record put."""
-        self._record_changes.clear()
+        while self._replaced:
+            key, before = self._replaced.pop()
+            if before is None:
+                del self._changes[key]
+            else:
+                self._changes[key] = before
         self._record_deadlines.clear()
 
     def changes(self) -> dict[bytes, Canonical]:
@@ -161,7 +171,8 @@ class _BlockContext:
 
     def _put_deadline(self, deadline: Deadline) -> None:
         key = deadline_key(deadline.due_ms, deadline.subject)
-        self._record_changes[key] = self._record_deadlines[key] = deadline
+        self._record_deadlines[key] = deadline
+        self.put(key, deadline)
 
 
 def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Execution:
@@ -181,9 +192,9 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
     context = _BlockContext(state, height=height, time_ms=header.time_ms)
     due, touched_by_deadlines = _execute_deadlines(state, context)
     results, touched, entries = [], [], []
+    moved: dict[bytes, WindowInUse] = {}
     for prepared, speaker in zip(block.envelopes, _authenticate(state, height, block.envelopes, verify), strict=True):
-        envelope = prepared.envelope
-        if (refusal := _refusal_of(envelope.header, speaker, context)) is not None:
+        if (refusal := _refusal_of(prepared.envelope.header, speaker, context, moved)) is not None:
             codes = bytes([refusal.number]) * len(prepared.records)
             keys: tuple[tuple[bytes, ...], ...] = ((),) * len(prepared.records)
         else:
@@ -191,6 +202,8 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
         results.append(codes)
         touched.append(keys)
         entries.append(EnvelopeEntry.encode_from(prepared.signed, codes))
+    for key, window in moved.items():
+        context.put(key, window.value())
     changes = context.changes()
     tree = state.tree.update(tree_changes(changes))
     record = BlockRecord(
@@ -267,11 +280,13 @@ def _speaker_of(state: State, height: Height, credit_code: str, key_id: int) -> 
         return EnvelopeRefusal.UNKNOWN_KEY
     if not holds_at(height, key.valid_from, key.valid_to):
         return EnvelopeRefusal.REVOKED_KEY
+    window_key = replay_window_key(credit_code, key_id)
     return _Speaker(
         CreditCode(credit_code),
         frozenset(department.roles),
         key.public,
-        replay_window_key(credit_code, key_id),
+        window_key,
+        WindowInUse(state.get(window_key, ReplayWindow) or NOTHING_USED),
     )
 
 
@@ -279,17 +294,19 @@ def _refusal_of(
     header: EnvelopeHeader,
     speaker: _Speaker | EnvelopeRefusal,
     context: _BlockContext,
+    moved: dict[bytes, WindowInUse],
 ) -> EnvelopeRefusal | None:
     """Return why the whole envelope is refused, or None after making its department the one who speaks.
 
     A valid signature uses up the sequence number even if the envelope is refused here; a bad one uses nothing.
+
+    Args:
+        moved: Gets the windows of which a number was used, by state key. No rule of a register reads them.
     """
     if isinstance(speaker, EnvelopeRefusal):
         return speaker
-    window = context.get(speaker.window_key, ReplayWindow) or NOTHING_USED
-    if fresh := is_fresh(window, header.sequence):
-        context.put(speaker.window_key, use_sequence(window, header.sequence))
-        context.accept_record()
+    if fresh := speaker.window.use(header.sequence):
+        moved[speaker.window_key] = speaker.window
     if header.valid_until < context.height:
         return EnvelopeRefusal.EXPIRED_ENVELOPE
     if header.valid_until > context.height + VALID_UNTIL_AHEAD_MAX:

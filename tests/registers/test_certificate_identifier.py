@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ledger.check_characters import DIGITS_AND_CAPITALS, mod_37_36
 from ledger.errors import CheckCharacterError
 from ledger.identifiers import CreditCode
+from ledger.registers.certificates import identifier
 from ledger.registers.certificates.identifier import (
     ROOT,
     IdentifierParts,
@@ -117,3 +118,30 @@ def test_any_text_is_an_identifier_or_a_check_character_error(text: str) -> None
     """No other exception escapes, and no identifier has a second spelling."""
     with suppress(CheckCharacterError):
         assert format_identifier(parse_identifier(text)) == text
+
+
+def parsed(text: str) -> object:
+    """Return the parts of `text`, or kind and words of the error."""
+    try:
+        return parse_identifier(text)
+    except CheckCharacterError as error:
+        return type(error), str(error)
+
+
+@given(
+    st.sampled_from([PUBLISHED, PUBLISHED[:-1] + "0", PUBLISHED.replace("W011", "W01A")])
+    | st.builds(
+        lambda position, other: PUBLISHED[:position] + other + PUBLISHED[position + 1 :],
+        st.integers(0, len(PUBLISHED) - 1),
+        st.sampled_from(DIGITS_AND_CAPITALS + ".\n１"),
+    )
+    | st.from_regex(
+        r"1\.2\.156\.3005\.2\.11100000000013338W011\.11110000000021135M(\.[0-9A-Z]{1,4}){3}", fullmatch=True
+    )
+)
+def test_the_short_way_leads_where_the_long_one_does(text: str) -> None:
+    """Parts and errors are the same as without what is kept of identifiers that began alike."""
+    short = parsed(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identifier, "_parse_right", lambda text: None)
+        assert parsed(text) == short

@@ -17,7 +17,7 @@ from ledger.members.departments import (
     key_owner_key,
 )
 from ledger.registers.members.records import AddEnvelopeKey, RevokeEnvelopeKey
-from ledger.registers.members.replay import NOTHING_USED, is_fresh, use_sequence
+from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, WindowInUse, is_fresh
 from tests.state.small_ledger import HOUSING, MARKET, NETWORK, TAX, SmallLedger, key_of, proven, small_genesis
 
 SMALL_ORDER = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
@@ -138,18 +138,27 @@ def test_current_keys_are_those_not_revoked_and_never_none(steps: list[tuple[str
         assert department_of(ledger, credit_code).current_keys == current != ()
 
 
+def used(window: ReplayWindow, number: int) -> ReplayWindow:
+    """Return the window after `number` was used, if it is fresh, and else as it was."""
+    in_use = WindowInUse(window)
+    assert in_use.use(number) == is_fresh(window, number)
+    return in_use.value()
+
+
 @given(st.lists(st.one_of(st.integers(0, 3 * SEQUENCE_WINDOW), st.integers(0, (1 << 63) - 1)), max_size=60))
 def test_the_window_says_of_a_number_what_the_rule_says(numbers: list[int]) -> None:
     """A number is fresh iff top - 1,024 < number <= top + 1,024 and it was not used: compared with a plain set."""
-    window, used = NOTHING_USED, {0}
+    window, in_use, numbers_used = NOTHING_USED, WindowInUse(NOTHING_USED), {0}
     for number in numbers:
-        top = max(used)
-        expected = top - SEQUENCE_WINDOW < number <= top + SEQUENCE_WINDOW and number not in used
+        top = max(numbers_used)
+        expected = top - SEQUENCE_WINDOW < number <= top + SEQUENCE_WINDOW and number not in numbers_used
         assert is_fresh(window, number) == expected
+        window = used(window, number)
+        assert in_use.use(number) == expected
         if expected:
-            window = use_sequence(window, number)
-            used.add(number)
-        assert window.top == max(used)
+            numbers_used.add(number)
+        assert window.top == max(numbers_used)
+    assert in_use.value() == window
 
 
 @given(st.permutations(range(1, 200)))
@@ -158,5 +167,5 @@ def test_numbers_may_come_in_any_order_within_the_window(order: list[int]) -> No
     window = NOTHING_USED
     for number in order:
         assert is_fresh(window, number)
-        window = use_sequence(window, number)
+        window = used(window, number)
     assert not any(is_fresh(window, number) for number in range(200))

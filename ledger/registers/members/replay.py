@@ -44,11 +44,29 @@ def is_fresh(window: ReplayWindow, sequence: int) -> bool:
     return behind < SEQUENCE_WINDOW and not window.used[-1 - (behind >> 3)] >> (behind & 7) & 1
 
 
-def use_sequence(window: ReplayWindow, sequence: int) -> ReplayWindow:
-    """Return the window after `sequence`, which is fresh, was used."""
-    used = int.from_bytes(window.used, "big")
-    behind = window.top - sequence
-    if behind >= 0:
-        return ReplayWindow(top=window.top, used=(used | 1 << behind).to_bytes(_WINDOW_BYTES, "big"))
-    used = (used << -behind | 1) & _WINDOW_MASK
-    return ReplayWindow(top=sequence, used=used.to_bytes(_WINDOW_BYTES, "big"))
+class WindowInUse:
+    """A window while a block is executed: numbers are used one after the other, and its value is made once."""
+
+    __slots__ = ("_top", "_used")
+
+    def __init__(self, window: ReplayWindow) -> None:
+        self._top = window.top
+        self._used = int.from_bytes(window.used, "big")
+
+    def use(self, sequence: int) -> bool:
+        """Use `sequence` if it is fresh, as `is_fresh` says it; return whether it was."""
+        behind = self._top - sequence
+        if behind < 0:
+            if -behind > SEQUENCE_WINDOW:
+                return False
+            self._top = sequence
+            self._used = (self._used << -behind | 1) & _WINDOW_MASK
+            return True
+        if behind >= SEQUENCE_WINDOW or self._used >> behind & 1:
+            return False
+        self._used |= 1 << behind
+        return True
+
+    def value(self) -> ReplayWindow:
+        """Return the window as it is now."""
+        return ReplayWindow(top=self._top, used=self._used.to_bytes(_WINDOW_BYTES, "big"))
