@@ -84,22 +84,16 @@ impl Backend for Ifma {
     }
 }
 
-/// What is known of a signature once it is decoded, except R.
-#[derive(Clone, Copy)]
-struct Signature {
-    /// z, of 128 bits.
-    randomiser: u128,
-    /// s, below l.
-    response: Scalar,
-    /// k as the hash gave it, of 512 bits.
-    challenge: [u64; 8],
-    /// Position among the distinct signers of the batch.
-    signer: u32,
-}
-
+/// Everything that a batch knows of its items, by index, but for R, which is in the table.
 struct Batch {
-    /// By item; `None` where it is malformed.
-    signatures: Vec<Option<Signature>>,
+    /// z, of 128 bits.
+    randomisers: Vec<u128>,
+    /// s, or `None` where the item is malformed, whatever is wrong with it.
+    responses: Vec<Option<Scalar>>,
+    /// k as the hash gave it, of 512 bits.
+    challenges: Vec<[u64; 8]>,
+    /// Position among the distinct signers.
+    signer_of: Vec<u32>,
     /// How many distinct signers there are.
     signer_count: usize,
     /// The identity, B, [2^128]B; for each signer A, [2^128]A; for each item R.
@@ -123,20 +117,18 @@ impl Batch {
             table.extend(key.unwrap_or([Record::IDENTITY; 2]));
         }
         let is_point = decode_nonces(items, &mut table);
-        let challenges = challenges(items);
-        let signatures = (0..items.len())
-            .map(|i| {
-                let signer = signers.of_item[i];
-                let response = scalar::decode(items[i].scalar())?;
-                (is_point[i] && signers.keys[signer as usize].is_some()).then_some(Signature {
-                    randomiser: randomisers[i],
-                    response,
-                    challenge: challenges[i],
-                    signer,
-                })
-            })
-            .collect();
-        Self { signatures, signer_count, table }
+        let response = |index: usize| {
+            let has_points = is_point[index] && signers.keys[signers.of_item[index] as usize].is_some();
+            scalar::decode(items[index].scalar()).filter(|_| has_points)
+        };
+        Self {
+            randomisers: randomisers.to_vec(),
+            responses: (0..items.len()).map(response).collect(),
+            challenges: challenges(items),
+            signer_of: signers.of_item,
+            signer_count,
+            table,
+        }
     }
 
     /// The terms of the equation over `range`: what is malformed has none.
@@ -146,10 +138,10 @@ impl Batch {
         let mut terms = Vec::with_capacity(range.len() + 2 * self.signer_count + 2);
         let first_nonce = SIGNERS + 2 * self.signer_count;
         for index in range {
-            if let Some(signature) = &self.signatures[index] {
-                let randomiser = signature.randomiser;
-                of_base.add_product(randomiser, &signature.response);
-                of_signer[signature.signer as usize].add_product(randomiser, &signature.challenge);
+            if let Some(response) = &self.responses[index] {
+                let randomiser = self.randomisers[index];
+                of_base.add_product(randomiser, response);
+                of_signer[self.signer_of[index] as usize].add_product(randomiser, &self.challenges[index]);
                 terms.push(Term { point: (first_nonce + index) as u32, scalar: randomiser });
             }
         }
@@ -171,7 +163,7 @@ impl Batch {
 
 impl Prepared for Batch {
     fn is_well_formed(&self, index: usize) -> bool {
-        self.signatures[index].is_some()
+        self.responses[index].is_some()
     }
 
     fn holds(&self, range: Range<usize>) -> bool {
