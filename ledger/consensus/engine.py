@@ -121,3 +121,9 @@ class Engine(Protocol):
 
     def on_payload(self, now_ms: int) -> list[Effect]:
         """The application may have a payload now."""
+
+    def pause(self, reason: str) -> None:
+        """Sign nothing until `resume`, and go on with everything else: follow, execute, answer."""
+
+    def resume(self, now_ms: int) -> list[Effect]:
+        """Sign again what is due now, unless something else forbids it. Does nothing to a member that may sign."""

@@ -371,6 +371,18 @@ class Jolteon:
         """The application may have a payload now, which ends an idle time."""
         return self._finish(now_ms)
 
+    def pause(self, reason: str) -> None:
+        """Sign nothing until `resume`; the tree, the log and the clocks of rounds go on."""
+        if self._safety is not None:
+            self._safety.pause(reason)
+
+    def resume(self, now_ms: int) -> list[Effect]:
+        """Take part again, in the round that the others have reached by now."""
+        if self._safety is not None and self._safety.paused is not None:
+            self._safety.resume()
+            self._speak_again(now_ms)
+        return self._finish(now_ms)
+
     # Proposals
 
     def _on_proposal(self, proposal: Proposal, now_ms: int) -> None:
@@ -939,12 +951,15 @@ class Jolteon:
         return Proposal(block.encode(), block, header.id, justification)
 
     def _stop_listening(self, now_ms: int) -> None:
-        """Take part again after a restart: first what was signed last, if its round is still the current one (P21)."""
+        """Take part again after a restart (P23)."""
+        if self._safety is not None:
+            self._safety.listening = False
+            self._speak_again(now_ms)
+
+    def _speak_again(self, now_ms: int) -> None:
+        """Say what was signed last, if its round is still the current one: a restart may have cut it off (P21)."""
         safety = self._safety
-        if safety is None:
-            return
-        safety.listening = False
-        if safety.silent:
+        if safety is None or safety.silent:
             return
         vote, timeout = safety.record.last_vote, safety.record.last_timeout
         if vote is not None and vote.data.round == self._pacemaker.round:

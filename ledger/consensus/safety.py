@@ -102,6 +102,8 @@ class Safety:
         self.record = record or blank_record(validators)
         self.stopped: str | None = None
         """Why nothing more is signed in this epoch (P22, P23); None while signing is allowed."""
+        self.paused: str | None = None
+        """Why nothing is signed for now: the node asked for it, and will say when to go on; None otherwise."""
         self.listening = False
         """After a restart: only listening, to notice a second host with the same key (P23)."""
         self._validators = validators
@@ -111,11 +113,19 @@ class Safety:
     @property
     def silent(self) -> bool:
         """Whether nothing may be signed now."""
-        return self.listening or self.stopped is not None
+        return self.listening or self.paused is not None or self.stopped is not None
 
     def stop(self, reason: str) -> None:
         """Sign nothing more in this epoch. There is no way back; the first reason is kept."""
         self.stopped = self.stopped or reason
+
+    def pause(self, reason: str) -> None:
+        """Sign nothing until `resume`. The record stays as it is: what is not signed needs no memory."""
+        self.paused = reason
+
+    def resume(self) -> None:
+        """Sign again, unless the member is listening or has stopped for good."""
+        self.paused = None
 
     def restore(self, record: SafetyRecord) -> None:
         """Continue from the record that was read at start."""

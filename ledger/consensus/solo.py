@@ -138,6 +138,15 @@ class Solo:
         """Order the payload as soon as the interval allows."""
         return self._advance(now_ms)
 
+    def pause(self, reason: str) -> None:
+        """Order nothing until `resume`: every block is signed."""
+        self._safety.pause(reason)
+
+    def resume(self, now_ms: int) -> list[Effect]:
+        """Order what is due by now."""
+        self._safety.resume()
+        return self._advance(now_ms)
+
     def _advance(self, now_ms: int) -> list[Effect]:
         """Order a block now if one is due; else wait until then."""
         if self._safety.silent:

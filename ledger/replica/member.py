@@ -319,6 +319,14 @@ class Replica:
         unjournaled, self._unjournaled = list(self._unjournaled.values()), {}
         return [*unjournaled, *self.engine.start(now_ms)]
 
+    def pause(self, reason: str) -> None:
+        """Sign nothing until `resume`, for a reason of the node's own; read, take envelopes and follow as before."""
+        self.engine.pause(reason)
+
+    def resume(self, now_ms: int) -> list[Effect]:
+        """Take part again; return what the node must do, in this order."""
+        return self.engine.resume(now_ms)
+
     def handle(self, event: Event, now_ms: int) -> list[Effect]:
         """Take one event; return what the node must do, in this order.
 
