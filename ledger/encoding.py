@@ -7,9 +7,9 @@ longer integer form, a map, an extension type, a float or a text that is not NFC
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from operator import attrgetter, eq
+from operator import eq
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
 from unicodedata import is_normalized
 
@@ -123,7 +123,7 @@ class Decoder:
         return value
 
     def decode_all(self, encoded: Sequence[bytes]) -> list[Any] | None:
-        """Return what `decode` returns for each, or None if it raises for any: three passes without a Python call.
+        """Return what `decode` returns for each, or None if it raises for any; without a Python call for each.
 
         Whoever gets None asks for each alone, and so learns which it was and why.
         """
@@ -131,12 +131,25 @@ class Decoder:
             values = list(map(self._parse, encoded))
         except _NOT_PARSED:
             return None
-        is_canonical = all(map(eq, map(_encode, values), encoded)) and all(map(_is_nfc, values))
-        return values if is_canonical else None
+        if not all(map(eq, map(_encode, values), encoded)):
+            return None
+        return values if _is_nfc_as_json(values) or all(map(_is_nfc, values)) else None
 
 
 _NOT_PARSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decoder = cache(Decoder)
+_encode_as_json = msgspec.json.Encoder().encode
+
+
+def _is_nfc_as_json(values: Sequence[Any]) -> bool:
+    """Return True only if `_is_nfc` holds for each value, from one text that holds all of theirs.
+
+    JSON writes bytes in base 64 and everything else but text in ASCII. Every part of a text in form C is in form C, and
+    what JSON writes otherwise than it stands, quotes and control characters, composes with nothing. A letter that it
+    writes for one of those may, so a False says nothing.
+    """
+    text = _encode_as_json(values)
+    return text.isascii() or is_normalized("NFC", text.decode())
 
 
 def _is_nfc(value: Any) -> bool:
@@ -146,28 +159,16 @@ def _is_nfc(value: Any) -> bool:
     if kind is tuple:
         return all(map(_is_nfc, value))
     if isinstance(value, msgspec.Struct):
-        for part in _parts_with_text(kind)(value):
-            if type(part) is str:
-                # Most text, and here to spare it a call.
-                if not (part.isascii() or is_normalized("NFC", part)):
-                    return False
-            elif not _is_nfc(part):
-                return False
+        return all(_is_nfc(getattr(value, name)) for name in _fields_with_text(kind))
     return True
 
 
 @cache
-def _parts_with_text(kind: type[msgspec.Struct]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return what takes from a value those fields that can hold text, so that digests and numbers are passed by."""
+def _fields_with_text(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of `kind` that can hold text, so that a walk for text passes by digests and numbers."""
     info = msgspec.inspect.type_info(kind)
     assert isinstance(info, msgspec.inspect.StructType)
-    names = [field.encode_name for field in info.fields if _may_hold_text(field.type, (kind,))]
-    match names:
-        case []:
-            return lambda value: ()
-        case [name]:
-            return lambda value: (getattr(value, name),)
-    return attrgetter(*names)
+    return tuple(field.encode_name for field in info.fields if _may_hold_text(field.type, (kind,)))
 
 
 def _may_hold_text(info: msgspec.inspect.Type, seen: tuple[type, ...]) -> bool:

@@ -130,6 +130,7 @@ def _compare_hashes(
     raws: Sequence[bytes], envelopes: Sequence[Envelope], chain: ChainId, rulebook: Rulebook
 ) -> list[PreparedEnvelope] | None:
     """Return the decoded envelopes, prepared, with one call for all hashes of a kind; None if one of them is bad."""
+    chain_digest = Digest(chain)
     headers = [encode(envelope.header) for envelope in envelopes]
     ids = tagged_hashes(Tag.ENVELOPE, headers)
     record_bytes = list(chained.from_iterable([envelope.records for envelope in envelopes]))
@@ -138,13 +139,14 @@ def _compare_hashes(
     prepared = []
     start = 0
     for raw, envelope, header_bytes, envelope_id in zip(raws, envelopes, headers, ids, strict=True):
-        header, end = envelope.header, start + len(envelope.records)
-        root = leaves[start] if end - start == 1 else root_of(leaves[start:end])
+        header, count = envelope.header, len(envelope.records)
+        end = start + count
+        root = leaves[start] if count == 1 else root_of(leaves[start:end])
         if (
             root != header.records_root
-            or header.chain != Digest(chain)
+            or header.chain != chain_digest
             or envelope.suite != ED25519_SHA256
-            or end - start != header.record_count
+            or count != header.record_count
         ):
             return None
         signed = signed_part(raw, header_bytes)

@@ -25,7 +25,7 @@ from tests.state.small_ledger import HOUSING, key_of
 
 CHAIN = ChainId(sha256(b"a chain"))
 
-TEXT = st.text(max_size=6) | st.sampled_from(["é", "e\u0301", "\u0301", "名称", "\u1100\u1161", "\uac00"])
+TEXT = st.text(max_size=6) | st.sampled_from(["é", "e\u0301", "\u0301", "名称", "\n\u0301", "\u1100\u1161", "\uac00"])
 
 
 class Line(Canonical, tag="line", kw_only=True):
