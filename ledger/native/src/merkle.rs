@@ -2,6 +2,7 @@
 //!
 //! `sha2` uses the processor's SHA instructions where it finds them.
 
+use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 hash.
@@ -34,10 +35,36 @@ pub fn root_of(mut level: Vec<Hash>) -> Hash {
 }
 
 fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut input = [NODE; 65];
-    input[1..33].copy_from_slice(left);
-    input[33..].copy_from_slice(right);
-    Sha256::digest(input).into()
+    hash_pair(&[NODE], left, right)
+}
+
+/// The state that SHA-256 starts from (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// SHA-256(tag || first || second).
+///
+/// Trees hash little else. Where all fits into two blocks they are padded here, because a hasher for messages of any
+/// length spends as much time on its buffer as on the hash.
+pub fn hash_pair(tag: &[u8], first: &Hash, second: &Hash) -> Hash {
+    let length = tag.len() + 64;
+    if length > 128 - 9 {
+        return Sha256::new().chain_update(tag).chain_update(first).chain_update(second).finalize().into();
+    }
+    let mut message = [0; 128];
+    message[..tag.len()].copy_from_slice(tag);
+    message[tag.len()..tag.len() + 32].copy_from_slice(first);
+    message[tag.len() + 32..length].copy_from_slice(second);
+    message[length] = 0x80;
+    message[120..].copy_from_slice(&(8 * length as u64).to_be_bytes());
+    let [one, two] = [0, 64].map(|start| message[start..start + 64].try_into().expect("64 bytes"));
+    let mut state = INITIAL;
+    compress256(&mut state, &[one, two]);
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
 }
 
 #[cfg(test)]
@@ -68,5 +95,14 @@ mod tests {
     fn a_prefix_is_hashed_before_the_entry() {
         let expected: Hash = Sha256::digest(b"\x00tag entry").into();
         assert_eq!(leaf_hash(b"\x00tag ", b"entry"), expected);
+    }
+
+    #[test]
+    fn pairs_hash_as_any_other_bytes_whatever_the_length_of_the_tag() {
+        for length in 0..80 {
+            let (tag, first, second) = (vec![b't'; length], [length as u8; 32], [0xEE; 32]);
+            let expected: Hash = Sha256::digest([&tag[..], &first, &second].concat()).into();
+            assert_eq!(hash_pair(&tag, &first, &second), expected, "a tag of {length} bytes");
+        }
     }
 }

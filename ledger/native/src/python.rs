@@ -117,7 +117,9 @@ impl PySparseTree {
     }
 
     fn descend<'py>(&self, py: Python<'py>, key: &Bound<'py, PyBytes>) -> PyResult<DescentInPython<'py>> {
-        let Descent { leaf, siblings } = self.0.descend(&digest_of("a key", key)?);
+        let key = digest_of("a key", key)?;
+        // Another thread can be updating a tree of the same history: wait for it without the interpreter's lock.
+        let Descent { leaf, siblings } = py.detach(|| self.0.descend(&key));
         let leaf = leaf.map(|(key, value)| (PyBytes::new(py, &key), PyBytes::new(py, &value)));
         Ok((leaf, siblings.iter().map(|sibling| PyBytes::new(py, sibling)).collect()))
     }

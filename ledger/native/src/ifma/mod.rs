@@ -191,9 +191,9 @@ fn decode_nonces(items: &[Item<'_>], table: &mut Vec<Record>) -> Vec<bool> {
             put(&mut encodings[i / LANES], i % LANES, item.nonce());
         }
         let (points, masks) = point::decode(&encodings);
-        for (i, count) in [items.len().min(LANES), items.len().saturating_sub(LANES)].into_iter().enumerate() {
-            table.extend_from_slice(&points[i].to_niels().to_records()[..count]);
-            is_point.extend((0..count).map(|lane| has_lane(masks[i], lane)));
+        for (i, eight) in items.chunks(LANES).enumerate() {
+            table.extend_from_slice(&points[i].to_niels().to_records()[..eight.len()]);
+            is_point.extend((0..eight.len()).map(|lane| has_lane(masks[i], lane)));
         }
     }
     is_point
