@@ -245,7 +245,7 @@ def check_justification(round_: int, justification: Justification) -> None:
     if parent_qc.round >= round_:
         raise CertificateError(f"a block of round {round_} extends one of round {parent_qc.round}")
     _check_entry(round_, parent_qc, entry_tc)
-    if entry_tc is not None and entry_tc.authors and parent_qc.round < entry_tc.high_qc_round:
+    if entry_tc is not None and parent_qc.round < entry_tc.high_qc_round:
         raise CertificateError(
             f"a block extends round {parent_qc.round} although a timeout named round {entry_tc.high_qc_round}",
         )

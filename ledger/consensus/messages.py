@@ -161,8 +161,8 @@ class TimeoutCertificate(Canonical, tag="timeout-certificate", kw_only=True):
 
     @property
     def high_qc_round(self) -> int:
-        """The highest of the *signed* rounds; meaningful once the signatures are checked."""
-        return max(self.high_qc_rounds)
+        """The highest of the *signed* rounds, 0 if there are none; meaningful once the signatures are checked."""
+        return max(self.high_qc_rounds, default=0)
 
     def signed(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield `(validator index, high_qc_round, signature)` of each author."""
