@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 from ledger.blocks.block import Block
+from ledger.blocks.log import ExecutedBlock
 from ledger.encoding import decode
 from ledger.identifiers import BlockId, Height
 from nodes.journal import Journal
@@ -21,11 +22,11 @@ class JournalArchive:
         self._offsets = array("q")
         """Where each block was found; -1 until somebody asks for it."""
 
-    def add(self, height: Height, raw: bytes) -> None:
+    def add(self, raw: bytes, executed: ExecutedBlock) -> None:
         """Remember which of the blocks proposed at a height was committed; heights come in order."""
-        if height != len(self._offsets) + 1:
-            raise ValueError(f"block {height} archived after {len(self._offsets)}")
-        self._ids += decode(Block, raw).header.id
+        if executed.record.height != len(self._offsets) + 1:
+            raise ValueError(f"block {executed.record.height} archived after {len(self._offsets)}")
+        self._ids += executed.record.block
         self._offsets.append(-1)
 
     def get(self, height: Height) -> bytes | None:
@@ -36,6 +37,13 @@ class JournalArchive:
         if offset < 0:
             offset = self._offsets[height - 1] = self._find(height)
         return None if offset < 0 else self._journal.read(offset).payload
+
+    def executed(self, height: Height) -> ExecutedBlock | None:
+        """Return the block's results; None if their frame cannot be read, for example because it is not synced yet."""
+        offset = self._journal.executed_at(height)
+        if offset is None or offset >= self._journal.synced:
+            return None
+        return decode(ExecutedBlock, self._journal.read(offset).payload)
 
     def _find(self, height: Height) -> int:
         """Return the offset of the committed block among all that were proposed at its height, or -1."""

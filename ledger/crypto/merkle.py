@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Self
 
 from ledger.crypto.backend import active_backend
@@ -20,6 +21,8 @@ from ledger.identifiers import Digest
 
 _LEAF = b"\x00"
 _NODE = b"\x01"
+_HASH_BYTES = 32
+_PAIR_BYTES = 2 * _HASH_BYTES
 
 EMPTY_ROOT = Digest(hashlib.sha256(b"").digest())
 """Root of the tree without leaves (RFC 9162, section 2.1.1)."""
@@ -248,30 +251,39 @@ class CompactRange:
 class LogTree:
     """An append-only tree that answers for every size it ever had.
 
-    Keeps the root of every complete subtree, level by level: two hashes a leaf, and all questions cost O(log size).
+    Keeps the root of every complete subtree, level by level: two hashes a leaf, 64 bytes, and all questions cost
+    O(log size).
     """
 
     __slots__ = ("_levels",)
 
     def __init__(self, leaf_hashes: Iterable[Digest] = ()) -> None:
-        self._levels: list[list[Digest]] = [list(leaf_hashes)]
-        while len(self._levels[-1]) > 1:
-            self._levels.append(_parents(self._levels[-1]))
+        self._levels = [bytearray()]
+        self.extend(list(leaf_hashes))
 
     @property
     def size(self) -> int:
         """Number of leaves appended so far."""
-        return len(self._levels[0])
+        return len(self._levels[0]) // _HASH_BYTES
 
     def append(self, leaf: Digest) -> None:
         """Add one leaf hash at the right. Amortised O(1) hashes."""
-        node = leaf
-        for level in self._levels:
-            level.append(node)
-            if len(level) & 1:
+        self.extend((leaf,))
+
+    def extend(self, leaf_hashes: Sequence[Digest]) -> None:
+        """Add leaf hashes at the right, in order. Amortised O(1) hashes each, in one call for every level."""
+        nodes = leaf_hashes
+        for number in count():
+            if number == len(self._levels):
+                self._levels.append(bytearray())
+            level = self._levels[number]
+            # Without its right neighbour the last node had no parent yet.
+            start = len(level) // _PAIR_BYTES * _PAIR_BYTES
+            level += b"".join(nodes)
+            pairs = [bytes(level[at : at + _PAIR_BYTES]) for at in range(start, len(level) - _HASH_BYTES, _PAIR_BYTES)]
+            if not pairs:
                 return
-            node = node_hash(level[-2], level[-1])
-        self._levels.append([node])
+            nodes = hash_all(_NODE, pairs)
 
     def leaf(self, index: int) -> Digest:
         """Return leaf hash `index`.
@@ -281,7 +293,7 @@ class LogTree:
         """
         if not 0 <= index < self.size:
             raise ValueError(f"leaf {index} is not in a tree of {self.size} leaves")
-        return self._levels[0][index]
+        return self._node(0, index)
 
     def root(self, size: int | None = None) -> Digest:
         """Return the root over the first `size` leaves; over all of them without an argument.
@@ -322,7 +334,7 @@ class LogTree:
             return ()
         level, node = _last_complete_subtree(size_old)
         # The verifier knows the old root, so a subtree that is the whole old tree is left out.
-        start = [] if node == 0 else [self._levels[level][node]]
+        start = [] if node == 0 else [self._node(level, node)]
         return (*start, *self._siblings_above(level, node, size_new))
 
     def _siblings_above(self, level: int, node: int, size: int) -> list[Digest]:
@@ -332,7 +344,7 @@ class LogTree:
             sibling = node ^ 1
             start, end = sibling << level, sibling + 1 << level
             if end <= size:
-                siblings.append(self._levels[level][sibling])
+                siblings.append(self._node(level, sibling))
             elif start < size:
                 siblings.append(self._root_of_range(start, size))
             level += 1
@@ -345,8 +357,11 @@ class LogTree:
         for level in range((end - start).bit_length() - 1, -1, -1):
             if end - start >> level & 1:
                 # The lower bits of the length lie to the right of this subtree, and the shift drops them.
-                nodes.append(self._levels[level][(end >> level) - 1])
+                nodes.append(self._node(level, (end >> level) - 1))
         return _fold_right(nodes)
+
+    def _node(self, level: int, number: int) -> Digest:
+        return Digest(bytes(self._levels[level][_HASH_BYTES * number : _HASH_BYTES * (number + 1)]))
 
     def _check_size(self, size: int) -> None:
         if not 0 <= size <= self.size:

@@ -5,10 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.consensus.cache import BoundedCache, SharedCache
+from ledger.identifiers import BlockId
+from ledger.limits import ENVELOPES_PER_BLOCK_MAX
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 
 PREPARED_ENVELOPES_MAX = 16_384
 PREPARED_BLOCKS_MAX = 256
+ENVELOPES_IN_BLOCKS_MAX = 4 * ENVELOPES_PER_BLOCK_MAX
+"""Envelopes of all prepared blocks together: each takes some kilobytes, and what waits for its quorum is few blocks."""
+
+
+class PreparedBlocks:
+    """Prepared blocks by their id, which commits to the payload; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[BlockId, PreparedBlock] = {}
+        self._envelopes = 0
+
+    def get(self, block: BlockId) -> PreparedBlock | None:
+        """Return the block with this id, or None if it was not put or is forgotten."""
+        return self._blocks.get(block)
+
+    def put(self, block: PreparedBlock) -> None:
+        """Keep `block`, and at least this one."""
+        self.discard(block.id)
+        self._blocks[block.id] = block
+        self._envelopes += len(block.envelopes)
+        while len(self._blocks) > 1 and (
+            self._envelopes > ENVELOPES_IN_BLOCKS_MAX or len(self._blocks) > PREPARED_BLOCKS_MAX
+        ):
+            self.discard(next(iter(self._blocks)))
+
+    def discard(self, block: BlockId) -> None:
+        """Forget a block, if it is there."""
+        forgotten = self._blocks.pop(block, None)
+        if forgotten is not None:
+            self._envelopes -= len(forgotten.envelopes)
 
 
 class MemberCache(SharedCache):
@@ -18,8 +50,7 @@ class MemberCache(SharedCache):
         super().__init__()
         self.envelopes: BoundedCache[PreparedEnvelope] = BoundedCache(PREPARED_ENVELOPES_MAX)
         """By their full bytes."""
-        self.blocks: BoundedCache[PreparedBlock] = BoundedCache(PREPARED_BLOCKS_MAX)
-        """By block id, which commits to the payload."""
+        self.blocks = PreparedBlocks()
 
 
 class RememberingVerifier:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ledger.blocks.genesis import Genesis
-from ledger.blocks.log import BlockRecord
+from ledger.blocks.log import BlockRecord, ExecutedBlock
 from ledger.consensus.messages import Proposal
-from ledger.crypto.merkle import LogTree, leaf_hash
+from ledger.crypto.merkle import LogTree, leaf_hash, leaf_hashes
+from ledger.errors import NotYetError
 from ledger.identifiers import Digest, EnvelopeId, Height
 from ledger.replica.attested import Lookback, Touches, place_of
 from ledger.replica.cache import MemberCache
@@ -20,7 +21,8 @@ from ledger.state.transition import Execution, execute_block
 from ledger.validation.envelopes import prepare_payload
 
 PLACEMENTS_BLOCKS = 1_024
-"""Newest blocks whose envelopes can be looked up by id here; the index has the rest."""
+PLACEMENTS_ENVELOPES = 65_536
+"""Newest blocks, and envelopes in them, that can be looked up by id here; the index has the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +41,48 @@ class Placement:
 
 
 class BlockArchive(Protocol):
-    """Committed blocks by height, for members that catch up. A real node reads them from its journal."""
+    """Committed blocks and what became of them, by height. A real node reads them from its journal."""
 
-    def add(self, height: Height, raw: bytes) -> None:
-        """Take note of a committed block; heights come in order."""
+    def add(self, raw: bytes, executed: ExecutedBlock) -> None:
+        """Take note of an executed block; heights come in order, from 1."""
 
     def get(self, height: Height) -> bytes | None:
-        """Return the encoded block."""
+        """Return the encoded block; None if it is not there, or cannot be read now."""
+
+    def executed(self, height: Height) -> ExecutedBlock | None:
+        """Return the block's results; None if they are not there, or cannot be read now."""
 
 
 class MemoryArchive:
     """All blocks in memory, for simulations and tests."""
 
     def __init__(self) -> None:
-        self._blocks: list[bytes] = []
+        self._blocks: list[tuple[bytes, ExecutedBlock]] = []
 
-    def add(self, height: Height, raw: bytes) -> None:
+    def add(self, raw: bytes, executed: ExecutedBlock) -> None:
         """Keep the next block."""
-        if height != len(self._blocks) + 1:
-            raise ValueError(f"block {height} archived after {len(self._blocks)}")
-        self._blocks.append(raw)
+        if executed.record.height != len(self._blocks) + 1:
+            raise ValueError(f"block {executed.record.height} archived after {len(self._blocks)}")
+        self._blocks.append((raw, executed))
 
     def get(self, height: Height) -> bytes | None:
         """Return the encoded block."""
-        return self._blocks[height - 1] if 1 <= height <= len(self._blocks) else None
+        return self._blocks[height - 1][0] if 1 <= height <= len(self._blocks) else None
+
+    def executed(self, height: Height) -> ExecutedBlock | None:
+        """Return the block's results."""
+        return self._blocks[height - 1][1] if 1 <= height <= len(self._blocks) else None
+
+
+class _RecentBlock(NamedTuple):
+    """What is kept in memory of an executed block."""
+
+    height: Height
+    first_index: int
+    """Log index of its first entry."""
+    ids: tuple[EnvelopeId, ...]
+    entries: tuple[bytes, ...]
+    executed: ExecutedBlock
 
 
 class History:
@@ -82,9 +102,10 @@ class History:
         self.lookback = Lookback()
         self.touches = Touches()
         self._sizes = array("Q", [1])
-        self._outcomes: list[tuple[tuple[bytes, ...], bytes]] = [((), self.head.encode())]
-        self._placements: dict[EnvelopeId, Placement] = {}
-        self._recent: deque[tuple[EnvelopeId, ...]] = deque()
+        self._genesis_record = self.head
+        self._indices: dict[EnvelopeId, int] = {}
+        """Log index of each envelope in the recent blocks, where it was committed first."""
+        self._recent: deque[_RecentBlock] = deque()
 
     def prepared(self, proposal: Proposal) -> PreparedBlock:
         """Return the decoded block.
@@ -96,7 +117,7 @@ class History:
         if block is None:
             known = {raw: e for raw in proposal.block.payload if (e := self._cache.envelopes.get(raw)) is not None}
             block = prepare_payload(proposal.id, proposal.header, proposal.block.payload, known=known)
-            self._cache.blocks.put(proposal.id, block)
+            self._cache.blocks.put(block)
         return block
 
     def execute(self, proposal: Proposal) -> tuple[PreparedBlock, Execution]:
@@ -107,15 +128,13 @@ class History:
         values = self.state.values
         self.lookback.note(execution.height, self.state.tree, {key: values.get(key) for key in execution.changes})
         self.state.advance(execution)
-        for entry in execution.entries:
-            self.log.append(leaf_hash(entry))
+        self.log.extend(leaf_hashes(execution.entries))
         for index, touched in enumerate(execution.touched, first_index):
             self.touches.note(index, touched)
         self._sizes.append(self.log.size)
-        self._outcomes.append((execution.results, execution.entries[-1]))
         self.head = execution.record
-        self.archive.add(execution.height, proposal.raw)
-        self._note_placements(block, execution, first_index)
+        self.archive.add(proposal.raw, execution.executed)
+        self._note_recent(block, execution, first_index)
         return block, execution
 
     def log_size(self, height: int) -> int | None:
@@ -135,27 +154,48 @@ class History:
         return place_of(self._sizes, index)
 
     def outcome(self, height: Height) -> tuple[tuple[bytes, ...], bytes]:
-        """Return the results of each envelope of an executed block, and the encoded block record."""
-        return self._outcomes[height]
+        """Return the results of each envelope of an executed block, and the encoded block record.
+
+        Raises:
+            NotYetError: The block is not a recent one and cannot be read now.
+        """
+        if height == 0:
+            return (), self._genesis_record.encode()
+        recent = self._recent_at(height)
+        executed = recent.executed if recent is not None else self.archive.executed(height)
+        if executed is None:
+            raise NotYetError(f"the results of height {height} cannot be read at this node now")
+        return executed.results, executed.record.encode()
 
     def placement(self, envelope: EnvelopeId) -> Placement | None:
-        """Return where an envelope of the newest `PLACEMENTS_BLOCKS` blocks stands, the first time it was committed."""
-        return self._placements.get(envelope)
+        """Return where an envelope of the recent blocks stands, the first time it was committed."""
+        index = self._indices.get(envelope)
+        if index is None:
+            return None
+        height, position = self.place(index)
+        recent = self._recent_at(height)
+        if recent is None:
+            return None
+        executed = recent.executed
+        return Placement(height, executed.record.time_ms, index, executed.results[position], recent.entries[position])
 
-    def _note_placements(self, block: PreparedBlock, execution: Execution, first_index: int) -> None:
-        for position, envelope in enumerate(block.envelopes):
-            placement = Placement(
-                execution.height,
-                execution.record.time_ms,
-                first_index + position,
-                execution.results[position],
-                execution.entries[position],
-            )
-            self._placements.setdefault(envelope.id, placement)
-        self._recent.append(tuple(envelope.id for envelope in block.envelopes))
-        if len(self._recent) > PLACEMENTS_BLOCKS:
-            for forgotten in self._recent.popleft():
-                self._placements.pop(forgotten, None)
+    def _recent_at(self, height: Height) -> _RecentBlock | None:
+        position = height - self._recent[0].height if self._recent else -1
+        return self._recent[position] if 0 <= position < len(self._recent) else None
+
+    def _note_recent(self, block: PreparedBlock, execution: Execution, first_index: int) -> None:
+        ids = tuple([envelope.id for envelope in block.envelopes])
+        recent = _RecentBlock(execution.height, first_index, ids, execution.entries, execution.executed)
+        self._recent.append(recent)
+        for index, envelope in enumerate(recent.ids, first_index):
+            self._indices.setdefault(envelope, index)
+        while len(self._recent) > 1 and (
+            len(self._recent) > PLACEMENTS_BLOCKS or len(self._indices) > PLACEMENTS_ENVELOPES
+        ):
+            forgotten = self._recent.popleft()
+            for index, envelope in enumerate(forgotten.ids, forgotten.first_index):
+                if self._indices.get(envelope) == index:
+                    del self._indices[envelope]
 
 
 def genesis_record(genesis: Genesis, state: State) -> BlockRecord:

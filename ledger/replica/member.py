@@ -485,7 +485,7 @@ class Replica:
         block, execution = self.history.execute(proposal)
         if (checkpoint := self.checkpoint) is not None:
             self.history.lookback.forget(checkpoint.height)
-        payload = ExecutedBlock(results=execution.results, record=execution.record).encode()
+        payload = execution.executed.encode()
         append = Append(Frame(FrameKind.EXECUTED, execution.height, payload))
         executed = Executed(
             height=execution.height,

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from ledger.blocks.envelope import EnvelopeHeader
-from ledger.blocks.log import BlockRecord, EnvelopeEntry
+from ledger.blocks.log import BlockRecord, EnvelopeEntry, ExecutedBlock
 from ledger.blocks.record import Record
 from ledger.blocks.refusals import ACCEPTED, EnvelopeRefusal, RecordRefusal, Refused
 from ledger.crypto.sparse_tree import SparseTree
@@ -58,6 +58,11 @@ class Execution:
     """For each deadline in the block record, the state keys that acting on it set."""
     deadlines: tuple[Deadline, ...]
     """Deadlines that were set, lifted or passed, with their new values."""
+
+    @property
+    def executed(self) -> ExecutedBlock:
+        """What the journal keeps of it."""
+        return ExecutedBlock(results=self.results, record=self.record)
 
 
 class _Speaker(NamedTuple):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,18 @@ def test_questions_a_tree_cannot_answer_are_the_callers_mistake() -> None:
         with pytest.raises(ValueError):
             ask()
     assert tree.leaf(4) == LEAVES[4]
+
+
+@given(st.lists(st.integers(0, 9), max_size=8))
+def test_a_log_that_grows_in_steps_is_the_log(steps: list[int]) -> None:
+    """However many leaves come at once, every hash inside is that of the tree made in one piece."""
+    leaves = [leaf_hash(bytes([number])) for number in range(sum(steps))]
+    grown = LogTree()
+    for start, step in zip(accumulate([0, *steps]), steps, strict=False):
+        grown.extend(leaves[start : start + step])
+    whole = LogTree(leaves)
+    assert grown.size == whole.size == len(leaves)
+    for size in range(len(leaves) + 1):
+        assert grown.root(size) == whole.root(size) == root_of(leaves[:size])
+    for index in range(len(leaves)):
+        assert grown.inclusion_path(index, len(leaves)) == whole.inclusion_path(index, len(leaves))
