@@ -7,6 +7,7 @@ import json
 import random
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -337,6 +338,19 @@ def test_a_batch_goes_to_the_backend_of_the_process(choice: str, monkeypatch: py
     assert len(asked) == 3
 
 
+def test_threads_verify_side_by_side(native: str) -> None:
+    """The library works without the interpreter's lock, and its cache of keys is shared: no verdict is lost or mixed."""
+    batches = []
+    for bad in range(8):
+        items = signed(150, keys=3 + bad)
+        items[bad] = items[bad][0], b"other", items[bad][2]
+        batches.append(items)
+    with ThreadPoolExecutor(4) as threads:
+        verdicts = list(threads.map(lambda items: verify_with(native, items), batches * 5))
+    for number, verdict in enumerate(verdicts):
+        assert [index for index, valid in enumerate(verdict) if not valid] == [number % 8]
+
+
 # One tree of each kind.
 
 
@@ -433,3 +447,22 @@ def test_a_native_tree_refuses_what_is_no_digest() -> None:
             tree.update(wrong)
     with pytest.raises(ValueError, match="not 32"):
         tree.descend(b"")
+
+
+@needs_native
+def test_threads_update_versions_of_one_tree() -> None:
+    """All versions of a history share one store; histories that part from it at once do not disturb each other."""
+    with using("native"):
+        start = SparseTree.EMPTY.update({digest_of(number): sha256(b"start") for number in range(200)})
+
+        def history(thread: int) -> Digest:
+            tree = start
+            for block in range(60):
+                value = sha256(b"%d %d" % (thread, block))
+                tree = tree.update({digest_of(7 * block + step): value for step in range(20)})
+            return tree.root
+
+        with ThreadPoolExecutor(4) as threads:
+            roots = list(threads.map(history, range(8)))
+        assert roots == [history(thread) for thread in range(8)]
+        assert len(set(roots)) == 8
