@@ -230,8 +230,10 @@ class Statement:
             assert self.as_of is not None
             answer = "yes" if self.status is Status.VALID else f"no, {STATUS_WORDS[self.status]}"
             yield f"Valid        {answer}, as of {self.as_of.text()}"
-            yield f"Fresh        {_yes_no(self.fresh)}, {_age(self.age_s or 0)}"
-        yield from _bullets("Because", self.reasons)
+            age_s = self.age_s or 0
+            yield f"Fresh        {_yes_no(self.fresh)}, {f'{rounded(age_s)} old' if age_s >= 0 else 'from the future'}"
+        # Who asks only whether it is genuine has a yes, and may still want to know what was not asked.
+        yield from _bullets("But" if self.verdict is Verdict.ESTABLISHED else "Because", self.reasons)
 
     def _findings(self) -> Iterator[str]:
         if (proven := self.provenance) is not None:
@@ -278,12 +280,23 @@ def _yes_no(answer: bool | None) -> str:
     return {True: "yes", False: "no", None: "cannot say"}[answer]
 
 
-def _age(seconds: int) -> str:
-    """Return an age in the largest unit that fits twice, so that it is exact enough and short."""
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+def rounded(seconds: int) -> str:
+    """Return a length of time in whole units of the largest that fits twice: exact enough for people, and short."""
+    for unit, length in _UNITS:
         if seconds >= 2 * length:
-            return f"{seconds // length} {unit} old"
-    return f"{seconds} seconds old"
+            return f"{seconds // length} {unit}"
+    return f"{seconds} seconds"
+
+
+def exact(seconds: int) -> str:
+    """Return a length of time in the largest unit that it is whole numbers of, two at least: a bound must be exact."""
+    for unit, length in _UNITS:
+        if seconds >= 2 * length and seconds % length == 0:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} seconds"
+
+
+_UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60))
 
 
 def _bullets(title: str, sentences: tuple[str, ...]) -> Iterator[str]:

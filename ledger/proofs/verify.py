@@ -44,6 +44,8 @@ from ledger.proofs.statement import (
     Quorum,
     Requirement,
     Statement,
+    exact,
+    rounded,
 )
 from ledger.registers.certificates.values import (
     Certificate,
@@ -301,9 +303,9 @@ def _why_not_valid(certificate: Certificate, status: Status, policy: Policy) -> 
 
 def _why_not_fresh(as_of: Moment, age_ms: int, max_age_s: int) -> Iterator[str]:
     if age_ms < -CLOCK_SKEW_MS:
-        yield f"the newest block is of {as_of.text()}, {-age_ms // 1000} seconds ahead of this clock"
+        yield f"the newest block is of {as_of.text()}, {rounded(-age_ms // 1000)} ahead of this clock"
     elif age_ms > max_age_s * 1000:
-        yield f"the newest block is of {as_of.text()}, older than {max_age_s} seconds; ask for a newer bundle"
+        yield f"the newest block is of {as_of.text()}, older than {exact(max_age_s)}; ask for a newer bundle"
 
 
 def _not_checked(evidence: _Evidence, as_of: Moment) -> Iterator[str]:
