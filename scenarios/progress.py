@@ -16,6 +16,10 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
+
+NARROW_COLUMNS = 120
+"""Below this many there is no room for a bar beside the longest name and the figures."""
 
 
 class Progress(Protocol):
@@ -118,15 +122,23 @@ class Bars:
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, markup=False, highlight=False)
-        # Names and notes may hold brackets, which must not be read as markup.
+        whole = Column(no_wrap=True)
+        narrow = self._console.width < NARROW_COLUMNS
+        # Names and notes may hold brackets, which must not be read as markup. On a narrow terminal the figures stay
+        # whole: the bar is left out, and the name gets what room there is.
         self._bars = RichProgress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[standing]}", markup=False, style="dim"),
-            TimeElapsedColumn(),
+            SpinnerColumn(finished_text="✓", table_column=whole),
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1 if narrow else None),
+            ),
+            *(() if narrow else (BarColumn(bar_width=28),)),
+            MofNCompleteColumn(table_column=whole),
+            TextColumn("{task.fields[standing]}", markup=False, style="dim", table_column=whole),
+            TimeElapsedColumn(table_column=whole),
             console=self._console,
+            expand=narrow,
         )
         self._task: TaskID | None = None
         self._refused = 0

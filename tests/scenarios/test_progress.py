@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -73,6 +74,20 @@ def test_a_terminal_gets_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = stream.getvalue()
     for text in ("publish [responsibilities]", "3/3", "height 1,200", "1 refused", "4/10", "all departments are up"):
         assert text in shown
+
+
+def test_a_narrow_terminal_keeps_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts, height and refusals stay whole; the bar goes and the name is shortened, each phase on one line."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    with open_progress(stream=stream) as progress:
+        progress.phase("publish systems, define certificate types", 175)
+        progress.advance(175, height=1_200, refused=17)
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).splitlines()[-1]
+    assert re.fullmatch(r"✓ publish sys.*… 175/175 height 1,200, 17 refused 0:00:0\d", last)
+    assert len(last) == 60
 
 
 def test_no_color_leaves_out_colour(monkeypatch: pytest.MonkeyPatch) -> None:
