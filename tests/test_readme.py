@@ -121,7 +121,9 @@ MAKE_TARGETS = {
 def here(tmp_path: Path) -> Path:
     """A copy of the repository's files, because a session may write where it stands."""
     copy = tmp_path / "mulu"
-    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "target", "*.so"))
+    for file in project_files():
+        (copy / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT / file, copy / file)
     return copy
 
 
@@ -187,6 +189,28 @@ def test_an_output_agrees_only_if_its_fixed_parts_do() -> None:
     assert not agrees(said, "All 5 checks hold\ntook 3.1 s, one part of five\n")
     assert not agrees(said, "All 5 checks hold\ntook 3.1 s, one part of four\nmore\n")
     assert not agrees(said, "took 3.1 s, one part of four\n")
+
+
+def test_the_copy_has_nothing_that_an_earlier_session_left() -> None:
+    """Whoever followed the documents by hand has `out/` and `network/` at the top; the copy has neither."""
+    copied = {file.parts[0] for file in project_files()}
+    assert {"README.md", "docs", "scenarios"} <= copied
+    assert not copied & {"out", "network", ".venv", ".git"}
+
+
+def project_files() -> list[Path]:
+    """Return the files of the project, relative to it: what git knows or would take, and not what it ignores."""
+    listing = ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    with suppress(OSError, subprocess.CalledProcessError):
+        listed = subprocess.run(listing, capture_output=True, check=True).stdout.decode().split("\0")
+        return [file for name in listed if name and (PROJECT / (file := Path(name))).is_file()]
+    # An unpacked distribution is no checkout.
+    left = {"out", "network", "target", "build", "dist"}
+    return [
+        file
+        for file in (path.relative_to(PROJECT) for path in PROJECT.rglob("*") if path.is_file())
+        if not left & set(file.parts) and not any(part.startswith(".") for part in file.parts) and file.suffix != ".so"
+    ]
 
 
 def _made(step: Step) -> str | None:
