@@ -13,7 +13,7 @@ ARGS  ?=
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo '  ARGS="..." is passed on: make simulate ARGS="--departments 4", make test ARGS="tests/ledger -k tree"'
+	@echo '  ARGS="..." is passed on: make simulate ARGS="--departments 4", make test ARGS="tests/crypto -k tree"'
 
 # What the native core is built from: an edit builds it again.
 NATIVE := ledger/native/Cargo.lock ledger/native/Cargo.toml $(shell find ledger/native/src -name '*.rs')
