@@ -25,7 +25,8 @@ from ledger.registers import code_of
 SYNC_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """From a disk with a protected cache to one that a node cannot work with."""
 
-_NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+"""`color_message` is the web server's: its message again, unfilled and with the escapes of a terminal."""
 
 
 class JsonLines(logging.Formatter):

@@ -30,6 +30,15 @@ def test_a_log_record_is_one_line_of_json() -> None:
     assert "two\nlines" in told["error"]
 
 
+def test_a_log_line_holds_no_escapes_of_a_terminal() -> None:
+    """The web server gives its messages a second time, coloured: no line of a log repeats that."""
+    record = logging.makeLogRecord({"msg": "Started server process [%d]", "args": (7,), "levelname": "INFO"})
+    record.color_message = "Started server process [\x1b[36m%d\x1b[0m]"
+    told = json.loads(JsonLines().format(record))
+    assert told["message"] == "Started server process [7]"
+    assert told.keys() == {"time", "level", "logger", "message"}
+
+
 def test_logging_goes_to_standard_error_from_its_level_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """One handler, however often it is configured."""
     root, stream = logging.getLogger(), io.StringIO()
