@@ -48,7 +48,10 @@ PURPOSES = {
 
 OTHER_PLACES = {"postgres": "usr/lib/postgresql/*/bin/postgres"}
 """Patterns below / for programs that are seldom on the PATH."""
-OTHER_NAMES = {"chromium": ("chromium-browser", "google-chrome"), "docker": ("podman",)}
+OTHER_NAMES = {"chromium": ("chromium-browser", "google-chrome")}
+
+DEPARTMENTS_MAX = 53
+"""As many as `mulu simulate beijing` takes."""
 
 SLOW_VERIFICATIONS_PER_SECOND = 3_000
 """About a third of a machine of 2020: 53 nodes on two such cores need several minutes."""
@@ -82,7 +85,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--departments", type=_departments, default=53, metavar="N", help="nodes that shall run here at once (53)"
+        "--departments",
+        type=_departments,
+        default=DEPARTMENTS_MAX,
+        metavar="N",
+        help="nodes that shall run here at once (53)",
     )
     parser.add_argument("--json", action="store_true", help=f"print one JSON object ({SCHEMA})")
     parser.set_defaults(run=run)
@@ -262,6 +269,6 @@ def _find(name: str) -> Path | None:
 
 
 def _departments(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 500):
-        raise argparse.ArgumentTypeError(f"not a number of departments: {text!r}; write 1 to 500")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= DEPARTMENTS_MAX):
+        raise argparse.ArgumentTypeError(f"not a number of departments: {text!r}; write 1 to {DEPARTMENTS_MAX}")
     return int(text)
