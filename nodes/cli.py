@@ -6,11 +6,13 @@ Commands are imported only when they are called, so that `mulu verify` starts wi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TextIO
 
 from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
 from nodes.backend import choose_backend
@@ -42,7 +44,7 @@ the three jobs:
   mulu bench validation                                    measure block validation
 
 exit codes: 0 good, 1 failed, 2 usage, 3 verification says no, 4 cannot say, 5 not found,
-            6 refused by policy, 7 unavailable, 130 interrupted
+            6 refused by policy, 7 unavailable, 130 interrupted, 141 the output's reader has gone, 143 terminated
 """
 
 
@@ -56,19 +58,26 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe that knows no Chinese gets escapes instead of an error.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser(called=next((word for word in arguments if not word.startswith("-")), None))
     options = parser.parse_args(arguments)
     try:
         choose_backend()
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("mulu: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone (`mulu ... | head`): nothing more to say, and nobody to say it to.
-        sys.stderr.close()
-        return ExitCode.GOOD
+        # The reader has gone (`mulu ... | head`), and nobody is left to tell. That is never GOOD: a "no" that was cut
+        # short would be taken for a "yes".
+        _discard_output(sys.stdout, sys.stderr)
+        return ExitCode.OUTPUT_CUT_OFF
     except LedgerError as error:
         print(f"mulu: {error} [{error.code}]", file=sys.stderr)
         return _exit_code_of(error)
@@ -96,8 +105,8 @@ def build_parser(called: str | None) -> Parser:
     """Return the parser of `mulu`, in which the command that is called is described whole, and the others by a line."""
     parser = Parser(
         prog="mulu",
-        description="A ledger on which a city's departments publish who is responsible for which data, "
-        "share it, and issue certificates that anybody can verify.",
+        description="A ledger on which a city's departments publish who is responsible for which data, have that "
+        "approved,\nand issue certificates that anybody can verify.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -109,6 +118,15 @@ def build_parser(called: str | None) -> Parser:
         else:
             commands.add_parser(name, help=command.summary)
     return parser
+
+
+def _discard_output(*streams: TextIO) -> None:
+    """Let what is still buffered go nowhere, because the interpreter would complain of it on its way out."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _exit_code_of(error: LedgerError) -> ExitCode:

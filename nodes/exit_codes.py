@@ -17,3 +17,5 @@ class ExitCode(IntEnum):
     REFUSED_BY_POLICY = 6
     UNAVAILABLE = 7
     INTERRUPTED = 130
+    OUTPUT_CUT_OFF = 141
+    TERMINATED = 143

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from scenarios.evidence.checks import Evidence
     from scenarios.progress import Progress
     from scenarios.report import SimulationResult
-
-GOOD, FAILED, USAGE = 0, 1, 2
-"""Exit codes, as of every `mulu` command."""
 
 ANY_BACKEND = "any"
 """What a virtual run says of its backend: it gives the same bytes with every one, this word included."""
@@ -99,11 +98,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="virtual: every department checks every signature itself; slower, with the same output",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the scenario; return 0 if every check of the verdict holds, 1 if one does not."""
+    from nodes.exit_codes import ExitCode
     from scenarios.beijing.city import load_city
     from scenarios.progress import open_progress
 
@@ -111,15 +111,32 @@ def run(options: argparse.Namespace) -> int:
     if options.departments is not None:
         city = city.first(options.departments)
     if (problem := _problem_with(options, len(city.validators))) is not None:
-        print(f"mulu simulate: {problem}", file=sys.stderr)
-        return USAGE
-    with open_progress(quiet=options.quiet) as progress:
+        options.parser.error(problem)
+    if options.keep is not None:
+        # Now, because nobody wants to learn after the run that its results could not be kept.
+        options.keep.mkdir(parents=True, exist_ok=True)
+    with _cleaning_up_when_terminated(), open_progress(quiet=options.quiet) as progress:
         result = _run_virtual(options, city, progress) if options.virtual else _run_live(options, city, progress)
     if options.json:
         sys.stdout.write(result.as_bytes().decode())
     else:
         sys.stdout.write(result.as_text(_kept_files(options.keep)))
-    return GOOD if result.ok else FAILED
+    return ExitCode.GOOD if result.ok else ExitCode.FAILED
+
+
+@contextmanager
+def _cleaning_up_when_terminated() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does: the nodes are stopped, and what was not to be kept is removed."""
+    from nodes.exit_codes import ExitCode
+
+    def end(*_: object) -> None:
+        raise SystemExit(ExitCode.TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> SimulationResult:
@@ -248,7 +265,6 @@ def _engine(options: argparse.Namespace, validators: int) -> str:
 def _root(keep: Path | None) -> Iterator[Path]:
     """Yield where the run's files go: the kept directory, or one that is removed at the end."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
         yield keep
         return
     with tempfile.TemporaryDirectory(prefix="mulu-") as temporary:
@@ -262,6 +278,8 @@ def _problem_with(options: argparse.Namespace, validators: int) -> str | None:
         return f"--keep {keep} is a file; give the path of a new or empty directory"
     if keep is not None and keep.exists() and any(keep.iterdir()):
         return f"--keep {keep} is not empty; give the path of a new or empty directory"
+    if keep is not None and keep.exists() and not os.access(keep, os.W_OK | os.X_OK):
+        return f"--keep {keep} cannot be written to; give a directory of your own"
     if options.engine == "solo" and validators > 1:
         return f"--engine solo is one node alone, and there are {validators}: add --departments 1"
     if options.virtual and options.duration is not None:

@@ -6,6 +6,7 @@ import argparse
 import http.client
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -31,7 +32,7 @@ def ask(node: str, path: str, *, timeout_s: float) -> Any:
     """Return the JSON that the node's gateway gives for `path`.
 
     Args:
-        node: Base address, for example `http://127.0.0.1:8000`.
+        node: Base address, as `check_address` returns it, for example `http://127.0.0.1:8000`.
         path: From the root, with what is variable in it quoted.
 
     Raises:
@@ -39,7 +40,7 @@ def ask(node: str, path: str, *, timeout_s: float) -> Any:
         NotFoundError, InvalidInputError: The gateway's problem says so.
         NotAGatewayError: The answer is not one of a gateway.
     """
-    url = node.rstrip("/") + path
+    url = node + path
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as response:
             return _parse(response.read(ANSWER_BYTES_MAX), url)
@@ -49,18 +50,26 @@ def ask(node: str, path: str, *, timeout_s: float) -> Any:
     except (OSError, http.client.HTTPException) as error:
         # URLError is an OSError; the reason inside says more than its own text.
         reason = getattr(error, "reason", error)
-        raise NodeUnavailableError(f"no answer from {node}: {reason}") from None
+        raise NodeUnavailableError(
+            f"no node answers at {node} ({reason}): is it running, and is this its gateway?"
+        ) from None
 
 
 def check_address(text: str) -> str:
     """Return the base address of a node that a command was given.
 
     Raises:
-        argparse.ArgumentTypeError: Neither http nor https: `urllib` would also open files.
+        argparse.ArgumentTypeError: It names no host, or neither http nor https: `urllib` would also open files.
     """
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"not the address of a node: {text!r}; write http://127.0.0.1:8000")
-    return text
+    try:
+        parts = urllib.parse.urlsplit(text)
+        # Reading a port that is none raises, as half an IPv6 address does.
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not text.isprintable() or any(character in text for character in " ?#"):
+        raise argparse.ArgumentTypeError(f"not the address of a node's gateway: {text!r}; write http://127.0.0.1:8000")
+    return text.rstrip("/")
 
 
 def _parse(body: bytes, url: str) -> Any:

@@ -120,7 +120,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", type=_url, metavar="URL", help="the node's gateway, for example http://127.0.0.1:8000")
+    from nodes.commands.gateway_client import check_address
+
+    parser.add_argument(
+        "url", type=check_address, metavar="URL", help="the node's gateway, for example http://127.0.0.1:8000"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as one JSON object")
     parser.set_defaults(run=status)
 
@@ -233,9 +237,3 @@ def _host_template(text: str) -> str:
     if fields != ["code"]:
         raise argparse.ArgumentTypeError(f"{text!r} does not hold {{code}} exactly once, as in {{code}}.ledger.example")
     return text
-
-
-def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s]+/?", text):
-        raise argparse.ArgumentTypeError(f"not the address of a gateway: {text!r}; write http://127.0.0.1:8000")
-    return text.rstrip("/")

@@ -30,6 +30,9 @@ exit codes: 0 found, 2 the identifier is mistyped or the command was called wron
 
 DEFAULT_NODE = "http://127.0.0.1:8000"
 
+TIMEOUT_S_MAX = 3_600
+"""Far longer than any gateway takes, and within what a socket can be told."""
+
 TITLES = {
     "directories.publish_responsibility": "Responsibility published",
     "directories.approve_responsibility": "Approval",
@@ -64,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="URL",
         help=f"gateway of any node of the network (MULU_NODE, or {DEFAULT_NODE})",
     )
-    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long to wait (10)")
+    parser.add_argument("--timeout", type=_timeout_s, default=10.0, metavar="SECONDS", help="how long to wait (10)")
     parser.add_argument("--json", action="store_true", help="print the node's answer as one JSON object")
     parser.set_defaults(run=run)
 
@@ -74,15 +77,23 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         parse_identifier(arguments.certificate)
     except CheckCharacterError as error:
-        print(f"mulu trace: {error}", file=sys.stderr)
+        print(f"mulu: {error} [{error.code}]", file=sys.stderr)
         return ExitCode.USAGE
     quoted = urllib.parse.quote(arguments.certificate, safe="")
     trace = ask(arguments.node, f"/api/v1/certificates/{quoted}/trace", timeout_s=arguments.timeout)
-    text = json.dumps(trace, ensure_ascii=False, indent=2) if arguments.json else "\n".join(_lines(trace))
-    # A terminal or a pipe that knows no Chinese gets escapes instead of an error.
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(json.dumps(trace, ensure_ascii=False, indent=2) if arguments.json else "\n".join(_lines(trace)))
     return ExitCode.GOOD
+
+
+def _timeout_s(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    # Written so that what is not a number fails too.
+    if not 0 < seconds <= TIMEOUT_S_MAX:
+        raise argparse.ArgumentTypeError(f"not a time to wait: {text!r}; write seconds, at most {TIMEOUT_S_MAX}")
+    return seconds
 
 
 def _lines(trace: Mapping[str, Any]) -> Iterator[str]:

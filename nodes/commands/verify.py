@@ -13,12 +13,9 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ledger.errors import LedgerError
 from nodes.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    from ledger.proofs.statement import Statement
 
 DESCRIPTION = """\
 Check a certificate offline. Three questions are answered: is it genuine, is it valid, and is what we know recent?
@@ -81,44 +78,48 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         if arguments.policy is None:
-            raise _UnreadableError("no policy: name the trusted network's policy.txt with --policy")
-        # One byte more than may be: enough to see that a file is too long, however long it is.
-        policy = _read(arguments.policy, "policy", POLICY_BYTES_MAX + 1)
-        bundle = _read(arguments.file, "bundle", BUNDLE_BYTES_MAX + 1)
+            raise _NoPolicyError("no policy: name the trusted network's policy.txt with --policy")
+        policy = _read(arguments.policy, "policy", POLICY_BYTES_MAX)
+        bundle = _read(arguments.file, "bundle", BUNDLE_BYTES_MAX)
         policy_text = _text_of(policy, arguments.policy)
     except _UnreadableError as error:
-        print(f"mulu verify: {error}", file=sys.stderr)
+        print(f"mulu: {error} [{error.code}]", file=sys.stderr)
         statement = Statement.without_evidence(None, str(error), arguments.require)
-        if arguments.json:
-            _print(statement, as_json=True)
-        return ExitCode(statement.exit_code)
-    statement = verify_bundle(
-        bundle,
-        policy_text,
-        now_ms=time.time_ns() // 1_000_000 if arguments.now is None else arguments.now,
-        max_age_s=arguments.max_age,
-        require=arguments.require,
-    )
-    if not arguments.quiet:
-        _print(statement, as_json=arguments.json)
+        # People have just read the reason; a program still gets its object.
+        shown = arguments.json
+    else:
+        statement = verify_bundle(
+            bundle,
+            policy_text,
+            now_ms=time.time_ns() // 1_000_000 if arguments.now is None else arguments.now,
+            max_age_s=arguments.max_age,
+            require=arguments.require,
+        )
+        shown = True
+    if shown and not arguments.quiet:
+        as_json = arguments.json
+        print(json.dumps(statement.as_json(), ensure_ascii=False, indent=2) if as_json else statement.as_text())
     return ExitCode(statement.exit_code)
 
 
-def _print(statement: Statement, *, as_json: bool) -> None:
-    text = json.dumps(statement.as_json(), ensure_ascii=False, indent=2) if as_json else statement.as_text()
-    # A terminal or a pipe that knows no Chinese gets escapes instead of an error.
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+class _UnreadableError(LedgerError):
+    """A file that is not there, not a file, empty, too long, or not ours to read."""
+
+    code = "unreadable_file"
 
 
-class _UnreadableError(Exception):
-    """A file that is not there, not a file, empty, or not ours to read."""
+class _NoPolicyError(_UnreadableError):
+    """Nobody said whom to trust."""
+
+    code = "no_policy"
 
 
 def _read(path: Path, what: str, size_max: int) -> bytes:
+    """Return what is in the file, of which at most `size_max` bytes make sense."""
     try:
         with path.open("rb") as file:
-            data = file.read(size_max)
+            # One byte more than may be: enough to see that a file is too long, however long it is.
+            data = file.read(size_max + 1)
     except FileNotFoundError:
         raise _UnreadableError(f"there is no {what} at {path}") from None
     except IsADirectoryError:
@@ -128,6 +129,8 @@ def _read(path: Path, what: str, size_max: int) -> bytes:
         raise _UnreadableError(f"the {what} {path} cannot be read: {reason}") from None
     if not data:
         raise _UnreadableError(f"the {what} {path} is empty")
+    if len(data) > size_max:
+        raise _UnreadableError(f"{path} is too long for a {what}: at most {size_max:,} bytes are allowed")
     return data
 
 

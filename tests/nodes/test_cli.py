@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ import pytest
 from nodes import cli
 from nodes.exit_codes import ExitCode
 from scripts.generate_docs import command_parsers
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 PARSERS = {parser.prog: parser for parser in command_parsers()}
 """Every command and subcommand by its full name."""
@@ -49,9 +54,17 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("node", "init"),
         ("node", "init", "--departments", "two", "--out", "somewhere"),
         ("node", "status", "not a url"),
+        ("node", "status", "http://127.0.0.1:99999"),
+        ("trace", "x", "--node", "http://["),
+        ("trace", "x", "--node", "file:///etc/passwd"),
+        ("trace", "x", "--timeout", "-1"),
+        ("trace", "x", "--timeout", "nan"),
+        ("simulate", "beijing", "--engine", "solo"),
+        ("simulate", "beijing", "--keep", __file__),
         ("bench", "validation", "--rounds", "0"),
         ("bench", "validation", "--directory", "/nonexistent"),
         ("doctor", "--departments", "0"),
+        ("doctor", "--departments", "54"),
         ("doctor", "--fly"),
     ],
     ids=" ".join,
@@ -114,3 +127,17 @@ def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str], monk
 
     monkeypatch.setattr("nodes.commands.doctor.examine", interrupt)
     assert call(capsys, "doctor") == (ExitCode.INTERRUPTED, "", "mulu: interrupted\n")
+
+
+def test_an_output_that_nobody_reads_is_never_a_yes() -> None:
+    """`mulu verify ... | head` must not end well because the reader had seen enough; and no traceback says it."""
+    call = [sys.executable, "-m", "nodes.cli", "verify", "nowhere.json", "--json"]
+    assert subprocess.run(call, cwd=PROJECT, capture_output=True, check=False).returncode == ExitCode.CANNOT_SAY
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(call, cwd=PROJECT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writer)
+    assert done.returncode == ExitCode.OUTPUT_CUT_OFF
+    assert re.fullmatch(r"mulu: [^\n]+ \[no_policy\]\n", done.stderr)
