@@ -25,6 +25,7 @@ from ledger.errors import LedgerError
 from ledger.replica import Options, Replica
 from nodes.backend import choose_backend
 from nodes.block_archive import JournalArchive
+from nodes.certificate_expiry import remind_of_expiry
 from nodes.data_directory import DataDirectory
 from nodes.gateway.app import create_app
 from nodes.gateway.node_view import RunningNode
@@ -167,6 +168,8 @@ async def _run(
         )
         stack.push_async_callback(runner.close)
         view.attach(runner)
+        reminder = asyncio.create_task(remind_of_expiry(keys.tls.certificate_pem), name="certificate")
+        stack.callback(reminder.cancel)
         await runner.start(peer_listener, recovered)
         await _serve(runner, view, gateway_listener, lifeline)
 
