@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Protocol
 
 from ledger.errors import StorageFailedError
+from nodes.disk_space import DiskSpace, space_at
 
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -78,8 +79,8 @@ class Folder(Protocol):
         """Return when all names made, changed or removed are on the disk."""
         ...
 
-    def free_fraction(self) -> float:
-        """Return the share of the file system that is free for this process, 0 to 1."""
+    def space(self) -> DiskSpace:
+        """Return how large the file system is, and how much of it is free."""
         ...
 
 
@@ -160,9 +161,8 @@ class DiskFolder:
         finally:
             os.close(descriptor)
 
-    def free_fraction(self) -> float:
-        usage = os.statvfs(self._path)
-        return usage.f_bavail / usage.f_blocks if usage.f_blocks else 0.0
+    def space(self) -> DiskSpace:
+        return space_at(self._path)
 
 
 def write_new_file(folder: Folder, name: str, data: bytes) -> None:

@@ -32,6 +32,7 @@ from ledger.storage.frames import (
     scan,
 )
 from ledger.storage.height_index import HeightIndex
+from nodes.disk_space import DiskSpace
 from nodes.files import OUT_OF_SPACE, DiskFullError, FailStop, File, Folder
 
 SEGMENT_BYTES = 64 << 20
@@ -189,9 +190,14 @@ class Journal:
         offsets = self._executed.offsets(height)
         return offsets[-1] if offsets else None
 
-    def free_fraction(self) -> float:
-        """Return the share of the file system that is free, 0 to 1. Below 0.05 a node stops voting (S4)."""
-        return self._folder.free_fraction()
+    def space(self) -> DiskSpace:
+        """Return how much of the file system is free. While it is nearly full a node signs nothing (S4).
+
+        Raises:
+            StorageFailedError: The file system does not even tell; from now on every call raises.
+        """
+        with self._fail_stop:
+            return self._folder.space()
 
     def release_ballast(self) -> bool:
         """Give the reserved space back and return whether there was any. The next start reserves it anew."""
@@ -279,7 +285,7 @@ class Journal:
         except OSError as error:
             if error.errno not in OUT_OF_SPACE:
                 raise
-            # Half a ballast helps nobody. Without one the node still works; `free_fraction` keeps it from voting.
+            # Half a ballast helps nobody. Without one the node still works; `space` keeps it from voting.
             self.release_ballast()
 
     # Reading back at start

@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
@@ -27,6 +26,7 @@ from ledger.blocks.genesis import CalendarDay
 from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from ledger.members.founding import MemberProfile
+from nodes.disk_space import space_at
 from nodes.machine import memory_bytes
 from nodes.network import NodeAddress, PreparedNetwork, default_parameters, prepare_network
 from nodes.preconditions import BALLAST_BYTES, SEGMENT_BYTES, needs_of
@@ -56,7 +56,9 @@ def check_preconditions(root: Path, nodes: int) -> None:
     Raises:
         PreconditionError: Naming everything that is missing, not only the first thing.
     """
-    missing, needs = [], needs_of(nodes)
+    place = next(path for path in (root, *root.resolve().parents) if path.exists())
+    disk = space_at(place)
+    missing, needs = [], needs_of(nodes, disk)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needs.open_files:
         if hard != resource.RLIM_INFINITY and hard < needs.open_files:
@@ -65,10 +67,9 @@ def check_preconditions(root: Path, nodes: int) -> None:
             )
         else:
             resource.setrlimit(resource.RLIMIT_NOFILE, (needs.open_files, hard))
-    place = next(path for path in (root, *root.resolve().parents) if path.exists())
-    if (free := shutil.disk_usage(place).free) < needs.disk_bytes:
+    if disk.free_bytes < needs.disk_bytes:
         missing.append(
-            f"disk: {needs.disk_bytes >> 20} MiB are needed under {place}, {free >> 20} MiB are free: "
+            f"disk: {needs.disk_bytes >> 20} MiB are needed under {place}, {disk.free_bytes >> 20} MiB are free: "
             "give another --keep"
         )
     if not os.access(place, os.W_OK):

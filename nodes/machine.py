@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import shutil
 import sys
 import tempfile
 import time
@@ -76,11 +75,6 @@ def memory_bytes(field: str) -> int | None:
         if name == field:
             return int(rest.split()[0]) * 1024
     return None
-
-
-def disk_free_bytes(path: Path) -> int:
-    """Return what is free for this process on the file system of `path`."""
-    return shutil.disk_usage(path).free
 
 
 def file_system(path: Path) -> str:

@@ -73,6 +73,9 @@ class Gauges:
     messages_refused: int = 0
     leads: bool = False
     """Whether the current round is this node's to propose in."""
+    disk_free_bytes: int = 0
+    signing_paused: bool = False
+    """Whether it signs nothing until its disk has room again."""
     sync_times_s: Iterable[float] = ()
     """Durations of the syncs since the last time of asking."""
 
@@ -137,6 +140,10 @@ class NodeMetrics(Collector):
         yield GaugeMetricFamily("mulu_peers_connected", "Validators this node is connected with", now.peers_connected)
         yield GaugeMetricFamily("mulu_peers_expected", "Validators there are besides this one", now.peers_expected)
         yield GaugeMetricFamily("mulu_journal_bytes", "Bytes in the journal", now.journal_bytes)
+        yield GaugeMetricFamily("mulu_disk_free_bytes", "Bytes free on the journal's file system", now.disk_free_bytes)
+        yield GaugeMetricFamily(
+            "mulu_signing_paused", "1 while the node signs nothing because that is nearly full", int(now.signing_paused)
+        )
         yield GaugeMetricFamily("mulu_index_height", "Height up to which the query index answers", now.index_height)
         yield GaugeMetricFamily(
             "mulu_index_failed", "1 if the query index stopped until the next start", int(now.index_failed)

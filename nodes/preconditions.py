@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nodes.disk_space import DiskSpace, reserve_bytes
+
 SEGMENT_BYTES = 4 << 20
 """Journal segments of a simulation: 53 nodes share one disk, and a run writes a few megabytes each."""
 BALLAST_BYTES = 1 << 20
@@ -24,10 +26,10 @@ class Needs(NamedTuple):
     memory_bytes: int
 
 
-def needs_of(nodes: int) -> Needs:
-    """Return what `nodes` nodes need."""
+def needs_of(nodes: int, disk: DiskSpace) -> Needs:
+    """Return what `nodes` nodes need. What they write must not leave `disk` nearly full, or they would not sign."""
     return Needs(
         open_files=2 * nodes + 128,
-        disk_bytes=nodes * (2 * SEGMENT_BYTES + BALLAST_BYTES + NODE_OTHER_DISK_BYTES),
+        disk_bytes=nodes * (2 * SEGMENT_BYTES + BALLAST_BYTES + NODE_OTHER_DISK_BYTES) + reserve_bytes(disk.size_bytes),
         memory_bytes=nodes * NODE_MEMORY_BYTES,
     )

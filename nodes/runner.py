@@ -43,6 +43,7 @@ from ledger.errors import (
 )
 from ledger.identifiers import CreditCode, EnvelopeId, ValidatorIndex
 from ledger.replica import Replica
+from nodes.files import DiskFullError
 from nodes.journal import Journal
 from nodes.keystore import Keystore
 from nodes.network import Network
@@ -50,6 +51,11 @@ from nodes.safety_file import SafetyFile
 from nodes.transport.peers import PeerAddress, PeerNetwork
 
 logger = logging.getLogger(__name__)
+
+
+DISK_LOOK_S = 5
+"""Between two looks at the free space: a node writes some tens of megabytes in that time at the most, and whoever
+frees space sees the node sign again while still looking."""
 
 
 class NodeStoppedError(LedgerError):
@@ -78,6 +84,10 @@ class RunnerCounters:
     sync_s: float = 0.0
     rounds: int = 0
     signing_stopped: str = ""
+    signing_paused: str = ""
+    """Why nothing is signed for now; empty if that is not so."""
+    disk_free_bytes: int = 0
+    """On the journal's file system, at the last look."""
     sync_times_s: list[float] = field(default_factory=list)
     """Latest sync durations that the metrics have not taken yet; at most 1,000."""
 
@@ -112,6 +122,7 @@ class Runner:
         self._followers = tuple(followers)
         self._clock_ms = clock_ms
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._next_disk_look: asyncio.TimerHandle | None = None
         self._stopped: asyncio.Future[None] | None = None
         self._codes = [validator.credit_code for validator in network.validators.validators]
         self.peers = PeerNetwork(
@@ -143,6 +154,8 @@ class Runner:
         """
         self._stopped = asyncio.get_running_loop().create_future()
         self._perform(recovered)
+        # Before the first signature, not some seconds after it.
+        self._look_at_disk()
         self._step(lambda now_ms: self.replica.start(now_ms))
         await self.peers.start(listener)
 
@@ -161,6 +174,8 @@ class Runner:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        if self._next_disk_look is not None:
+            self._next_disk_look.cancel()
         await self.peers.close()
         self.journal.close()
         self._safety.close()
@@ -211,6 +226,31 @@ class Runner:
         except StorageFailedError as error:
             # A full disk ends the process as well: what the member has decided must reach the journal in its order.
             self._stop(error)
+
+    # The disk.
+
+    def _look_at_disk(self) -> None:
+        """Sign nothing while the journal's disk is nearly full, and go on when there is room again (S4).
+
+        Who has no room must not promise. The last of it is for what the others decide: as long as that can be written,
+        this node follows and answers, and needs nobody to start it again.
+        """
+        self._step(self._pause_or_resume)
+        self._next_disk_look = asyncio.get_running_loop().call_later(DISK_LOOK_S, self._look_at_disk)
+
+    def _pause_or_resume(self, now_ms: int) -> Iterable[Effect]:
+        space, counters = self.journal.space(), self.counters
+        counters.disk_free_bytes = space.free_bytes
+        if space.nearly_full:
+            if not counters.signing_paused:
+                logger.error("this node signs nothing until its disk has room again: %s", space)
+            counters.signing_paused = f"its disk is nearly full: {space}"
+            self.replica.pause(counters.signing_paused)
+        elif counters.signing_paused:
+            logger.warning("this node signs again, its disk has room: %s", space)
+            counters.signing_paused = ""
+            return self.replica.resume(now_ms)
+        return ()
 
     # What goes out.
 
@@ -277,6 +317,15 @@ class Runner:
         if not self._stopped.done():
             logger.critical("stopping: %s", error, extra={"code": error.code})
             self._stopped.set_exception(error)
+            if isinstance(error, DiskFullError):
+                self._release_ballast()
+
+    def _release_ballast(self) -> None:
+        """Make room for what is still written while the node closes: the index, the log. Nothing is signed any more."""
+        try:
+            self.journal.release_ballast()
+        except StorageFailedError as error:
+            logger.error("the ballast could not be released: %s", error)
 
     def _index(self, credit_code: CreditCode) -> ValidatorIndex:
         index = self.network.validators.index_of(credit_code)

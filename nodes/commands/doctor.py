@@ -178,10 +178,12 @@ def _signatures() -> Finding:
 
 
 def _machine(departments: int, place: Path) -> Iterator[Finding]:
-    from nodes.machine import cores, cpu_name, disk_free_bytes, file_system, memory_bytes, open_files_limits
+    from nodes.disk_space import space_at
+    from nodes.machine import cores, cpu_name, file_system, memory_bytes, open_files_limits
     from nodes.preconditions import needs_of
 
-    needs = needs_of(departments)
+    disk = space_at(place)
+    needs = needs_of(departments, disk)
     count = cores()
     if count < 2:
         yield Finding("cores", "note", f"{count} of {cpu_name()}", "give it two: 53 nodes on one take twice as long")
@@ -189,7 +191,7 @@ def _machine(departments: int, place: Path) -> Iterator[Finding]:
         yield Finding("cores", "ok", f"{count} of {cpu_name()}")
     yield _enough("memory", memory_bytes("MemAvailable"), needs.memory_bytes, "available", "take fewer --departments")
     where = f"free on {file_system(place)} under {place}"
-    yield _enough("disk", disk_free_bytes(place), needs.disk_bytes, where, "free some, or set TMPDIR to another disk")
+    yield _enough("disk", disk.free_bytes, needs.disk_bytes, where, "free some, or set TMPDIR to another disk")
     soft, hard = open_files_limits()
     shown = f"{_limit(soft)}, at most {_limit(hard)}; {needs.open_files} are needed in each process"
     if hard < needs.open_files:

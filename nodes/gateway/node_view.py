@@ -191,6 +191,8 @@ class RunningNode:
             reasons.append("the node is stopping")
         if runner.counters.signing_stopped:
             reasons.append(f"it signs nothing in this epoch: {runner.counters.signing_stopped}")
+        if runner.counters.signing_paused:
+            reasons.append(f"it signs nothing for now: {runner.counters.signing_paused}")
         # It counts itself.
         reached = 1 + len(runner.peers.connected)
         if reached < validators.quorum:
@@ -223,6 +225,8 @@ class RunningNode:
             },
             messages_refused=runner.counters.messages_refused,
             leads=runner.replica.engine.leader == self._network.validators.index_of(self.me),
+            disk_free_bytes=runner.counters.disk_free_bytes,
+            signing_paused=bool(runner.counters.signing_paused),
             sync_times_s=sync_times_s,
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from ledger.blocks.envelope import seal
 from ledger.crypto.signatures import verify_batch
@@ -18,8 +19,11 @@ from ledger.identifiers import Height, KeyId
 from ledger.members.founding import MemberProfile
 from ledger.proofs.notes import parse_note
 from ledger.replica import Options, Replica
+from nodes import files
+from nodes import runner as runner_module
 from nodes.block_archive import JournalArchive
 from nodes.data_directory import DataDirectory
+from nodes.disk_space import DiskSpace
 from nodes.gateway.app import create_app
 from nodes.gateway.node_view import RunningNode
 from nodes.gateway.routes.envelopes import MEDIA_TYPE
@@ -160,3 +164,34 @@ def test_a_real_node_acknowledges_proves_and_remembers(tmp_path: Path) -> None:
             assert (again["entry"], again["height"]) == (receipt["entry"], receipt["height"])
 
     asyncio.run(asyncio.wait_for(life_after(*asyncio.run(asyncio.wait_for(life(), 60))), 60))
+
+
+def test_a_node_whose_disk_is_nearly_full_says_so_and_is_ready_again_with_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the envelope, answers, and is alive; the receipt comes once there is room, without a restart."""
+    prepared = _prepare(tmp_path / "network")
+    space = DiskSpace(size_bytes=1 << 30, free_bytes=40 << 20)
+    monkeypatch.setattr(files, "space_at", lambda _: space)
+    monkeypatch.setattr(runner_module, "DISK_LOOK_S", 0)
+
+    async def life() -> None:
+        nonlocal space
+        async with _running(tmp_path / "network" / MARKET_REGULATION.code) as (session, view):
+            submitting = asyncio.create_task(_submit(prepared, session))
+            refused = await session.get("/readyz")
+            assert refused.status_code == 503
+            assert refused.json()["reasons"] == [
+                "it signs nothing for now: its disk is nearly full: 40 of 1,024 MiB are free"
+            ]
+            assert (await session.get("/livez")).status_code == 200
+            metrics = (await session.get("/metrics")).text
+            assert "mulu_signing_paused 1.0" in metrics
+            assert "mulu_disk_free_bytes 4.194304e+07" in metrics
+            assert (view.state.height, submitting.done()) == (0, False)
+            space = DiskSpace(size_bytes=1 << 30, free_bytes=100 << 20)
+            assert (await submitting).status_code == 200
+            assert (await session.get("/readyz")).text == "ok\n"
+            assert "mulu_signing_paused 0.0" in (await session.get("/metrics")).text
+
+    asyncio.run(asyncio.wait_for(life(), 60))

@@ -7,11 +7,12 @@ import re
 import socket
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from nodes import cli, machine
+from nodes import cli, disk_space, machine
 from nodes.commands import doctor
 from nodes.exit_codes import ExitCode
 
@@ -86,22 +87,23 @@ def test_a_missing_extra_that_nothing_needs_is_a_note(
 
 
 @pytest.mark.parametrize(
-    ("function", "value", "check"),
+    ("module", "function", "value", "check"),
     [
-        ("memory_bytes", 1 << 20, "memory"),
-        ("disk_free_bytes", 1 << 20, "disk"),
-        ("open_files_limits", (64, 64), "open files"),
+        (machine, "memory_bytes", 1 << 20, "memory"),
+        (disk_space, "space_at", disk_space.DiskSpace(size_bytes=1 << 40, free_bytes=1 << 31), "disk"),
+        (machine, "open_files_limits", (64, 64), "open files"),
     ],
 )
 def test_too_little_of_something_is_missing(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     function: str,
     value: object,
     check: str,
 ) -> None:
     """Each bound is checked on its own, and nothing else is called missing for it."""
-    monkeypatch.setattr(machine, function, lambda _=None: value)
+    monkeypatch.setattr(module, function, lambda _=None: value)
     code, document = answer(capsys, "--departments", "4")
     assert code == ExitCode.FAILED
     assert [name for name, status in statuses(document).items() if status == "missing"] == [check]

@@ -13,6 +13,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from nodes.disk_space import DiskSpace
+
 TORN_LENGTHS = (1, 7, 511, 512, 513)
 
 Fate = Callable[[bytes, bytes], bytes | None]
@@ -34,6 +36,9 @@ class FaultDisk:
         """(operation, name) -> the errno it fails with, or None. A write that fails has written half."""
         self.lies: Callable[[str], bool] = lambda name: False
         """Name of a file, or of a folder with a slash -> whether its syncs do nothing and say they did."""
+
+        self.space = DiskSpace(size_bytes=1 << 40, free_bytes=1 << 39)
+        """What the disk says of itself; nothing here takes from it."""
 
     def folder(self, name: str) -> FaultFolder:
         return self._folders.setdefault(name, FaultFolder(self, name))
@@ -109,8 +114,9 @@ class FaultFolder:
             self.durable = dict(self.cached)
             self.pending.clear()
 
-    def free_fraction(self) -> float:
-        return 0.5
+    def space(self) -> DiskSpace:
+        self._disk.step("space", self._name)
+        return self._disk.space
 
     def _change(self, operation: str, name: str, change: dict[str, Inode | None]) -> None:
         self._disk.step(operation, name)
