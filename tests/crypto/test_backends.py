@@ -339,7 +339,7 @@ def test_a_batch_goes_to_the_backend_of_the_process(choice: str, monkeypatch: py
 
 
 def test_threads_verify_side_by_side(native: str) -> None:
-    """The library works without the interpreter's lock, and its cache of keys is shared: no verdict is lost or mixed."""
+    """The library works without the interpreter's lock and shares its cache of keys: no verdict is lost or mixed."""
     batches = []
     for bad in range(8):
         items = signed(150, keys=3 + bad)
