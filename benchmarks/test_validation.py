@@ -76,7 +76,7 @@ def test_decode(benchmark: BenchmarkFixture, k: int) -> None:
 def test_roots(benchmark: BenchmarkFixture, k: int) -> None:
     """Record roots, envelope ids, and the payload root."""
     prepared = prepared_of(k)
-    payload_root, *ids = benchmark(hash_roots, prepared)
+    payload_root, ids = benchmark(hash_roots, prepared)
     note_rate(benchmark)
     assert payload_root == prepared.header.payload_root
     assert ids == [envelope.id for envelope in prepared.envelopes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import sys
 import tempfile
 import time
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 CORPUS = "scenarios.beijing.corpus"
 """Makes the records, as a module with `make_corpus`: by name, because nodes know no scenario."""
 
-SCHEMA = "mulu.bench.validation/1"
+SCHEMA, TARGETS_SCHEMA = "mulu.bench.validation/1", "mulu.targets/1"
 
+STAGES = ("decode", "roots", "signatures", "execute", "state root", "journal")
+"""As `nodes.measurements.stages` has them, without importing it for a help text."""
+
+ROUNDS = 7
 SIGNERS = 53
 QUICK_SIGNERS, QUICK_ROUNDS = 8, 3
 """Enough to see that it works and roughly where it stands; too few for a figure to quote."""
@@ -37,13 +42,20 @@ sync. One record and 256 records to an envelope, and in the same rounds a plain 
 """
 
 
+TARGETS = """\
+Measure how far this machine reaches the project's targets: signatures alone, whole validation with and without the
+native core, large states, one bad signature, agreement of all backends, and a live network. Figures are ratios to a
+loop over the same signatures with `cryptography`, measured in the same rounds; each row names the stage that binds it.
+"""
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the command, its subcommands and their options."""
     parser = commands.add_parser(
         "bench",
         help="measure throughput on this machine",
         description="Measure throughput on this machine.",
-        epilog="example:\n  mulu bench validation",
+        epilog="examples:\n  mulu bench validation\n  mulu bench targets --quick",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     measurements = parser.add_subparsers(title="measurements", metavar="MEASUREMENT", required=True)
@@ -61,29 +73,56 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     validation.add_argument(
         "--quick", action="store_true", help=f"{QUICK_SIGNERS} signers instead of {SIGNERS}, in seconds"
     )
-    validation.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the records (1)")
-    validation.add_argument(
+    _add_common(validation)
+    validation.set_defaults(run=run, parser=validation)
+    targets = measurements.add_parser(
+        "targets",
+        help="how far this machine reaches the project's targets",
+        description=TARGETS,
+        epilog="examples:\n  mulu bench targets\n  mulu bench targets --quick --json\n"
+        "  mulu bench targets --rows 3,4 --slow journal=20",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    targets.add_argument("--json", action="store_true", help=f"print one JSON object ({TARGETS_SCHEMA})")
+    targets.add_argument("--quick", action="store_true", help="rows 1, 3, 4 and 10 alone, in less than 45 seconds")
+    targets.add_argument("--rows", type=_rows, metavar="N,...", help="these rows alone, 1 to 11 (all of them)")
+    targets.add_argument("--rounds", type=_rounds, metavar="N", help="interleaved rounds (7)")
+    _add_common(targets)
+    targets.set_defaults(run=run_targets, parser=targets)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the records (1)")
+    parser.add_argument(
+        "--slow",
+        type=_slowed,
+        action="append",
+        default=[],
+        metavar="STAGE=FACTOR",
+        help="slow a stage of validation on purpose, to see that the report names it; can be given again",
+    )
+    parser.add_argument(
         "--directory",
         type=Path,
         default=Path(tempfile.gettempdir()),
         metavar="DIR",
-        help="where the journal is written and removed again: its disk is measured too (the temporary directory)",
+        help="where journals are written and removed again: its disk is measured too (the temporary directory)",
     )
-    validation.set_defaults(run=run, parser=validation)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure validation and print the report."""
     from nodes.machine import describe, validation_backend
+    from nodes.measurements.slowing import Slowing
     from nodes.measurements.validation import measure
 
-    if not arguments.directory.is_dir():
-        arguments.parser.error(f"argument --directory: {arguments.directory} is not a directory")
-    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else 7)
+    _check_directory(arguments)
+    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     signers = QUICK_SIGNERS if arguments.quick else SIGNERS
     _say(f"making and signing the records of {signers} departments")
     corpus = importlib.import_module(CORPUS).make_corpus(arguments.seed, departments=signers)
-    report = measure(corpus, arguments.directory, rounds=rounds, progress=_progress(rounds))
+    slowing = Slowing(dict(arguments.slow))
+    report = measure(corpus, arguments.directory, rounds=rounds, slowing=slowing, progress=_progress(rounds))
     document = {
         "schema": SCHEMA,
         "machine": describe(arguments.directory),
@@ -94,6 +133,29 @@ def run(arguments: argparse.Namespace) -> int:
     }
     print(json.dumps(document, indent=2) if arguments.json else _text(document))
     return ExitCode.GOOD
+
+
+def run_targets(arguments: argparse.Namespace) -> int:
+    """Measure the targets' rows and print them; that one is not met is a result, not a failure."""
+    from nodes.measurements.targets_report import as_text, measure_document
+
+    _check_directory(arguments)
+    document = measure_document(
+        rows=arguments.rows,
+        quick=arguments.quick,
+        rounds=arguments.rounds or ROUNDS,
+        seed=arguments.seed,
+        slow=dict(arguments.slow),
+        directory=arguments.directory,
+        say=_say,
+    )
+    print(json.dumps(document, indent=2, ensure_ascii=False) if arguments.json else as_text(document))
+    return ExitCode.GOOD
+
+
+def _check_directory(arguments: argparse.Namespace) -> None:
+    if not arguments.directory.is_dir():
+        arguments.parser.error(f"argument --directory: {arguments.directory} is not a directory")
 
 
 def _corpus(report: Report) -> dict[str, int]:
@@ -180,3 +242,20 @@ def _rounds(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
         raise argparse.ArgumentTypeError(f"not a number of rounds: {text!r}; write 1 to 1000")
     return int(text)
+
+
+def _rows(text: str) -> tuple[str, ...]:
+    numbers = tuple(text.split(","))
+    if not set(numbers) <= {str(number) for number in range(1, 12)}:
+        raise argparse.ArgumentTypeError(f"not numbers of rows: {text!r}; write for example 1,3,11")
+    return numbers
+
+
+def _slowed(text: str) -> tuple[str, float]:
+    stage, _, factor = text.partition("=")
+    stage = stage.replace("-", " ")
+    if stage not in STAGES:
+        raise argparse.ArgumentTypeError(f"there is no stage {stage!r}; there are {', '.join(STAGES)}")
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", factor) or float(factor) < 1:
+        raise argparse.ArgumentTypeError(f"not a factor of 1 or more: {factor!r}")
+    return stage, float(factor)
