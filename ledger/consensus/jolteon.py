@@ -403,12 +403,15 @@ class Jolteon:
         self._take_quorum_certificate(proposal.parent_qc, now_ms)
         if timeout_certificate is not None:
             self._take_timeout_certificate(timeout_certificate, now_ms)
+        if header.round < self._pacemaker.round - ROUNDS_BEHIND_KEPT:
+            # Nobody votes for it any more. If a quorum has, its certificate is what brings it here, by block sync.
+            return
         first = self._proposals.setdefault((header.round, header.author), proposal)
+        if header.author == self._me and self._safety is not None:
+            self._safety.hear_own_proposal(proposal, first=first.id)
         if first.id != proposal.id:
             self._accuse(evidence_of(_signed_header(first), _signed_header(proposal)))
             return
-        if header.author == self._me and self._safety is not None:
-            self._safety.hear_own_proposal(header)
         if block is not None:
             self._adopt(block, now_ms)
         elif self._tree.get(header.parent) is None:
@@ -602,10 +605,7 @@ class Jolteon:
             self._emit(Committed(Height(one.height), one.id, one.round))
             self._effects += self._application.commit(one.proposal)
             self._pacemaker.note_commit(one.round)
-        root = self._tree.root
-        for key in [key for key in self._proposals if key[0] <= root.round - ROUNDS_BEHIND_KEPT]:
-            del self._proposals[key]
-        for waiting in [p.id for p in self._waiting.values() if p.header.round <= root.round]:
+        for waiting in [p.id for p in self._waiting.values() if p.header.round <= self._tree.root.round]:
             del self._waiting[waiting]
         unreached, self._unreached = self._unreached, None
         if unreached is not None:
@@ -631,8 +631,13 @@ class Jolteon:
         self._withheld.clear()
         # A network in which rounds pass is awake, however few connections this member has counted.
         self._started = True
-        self._votes.forget_below(self._pacemaker.round - ROUNDS_BEHIND_KEPT)
+        oldest = self._pacemaker.round - ROUNDS_BEHIND_KEPT
+        self._votes.forget_below(oldest)
         self._timeouts.forget_below(self._pacemaker.round)
+        for key in [key for key in self._proposals if key[0] < oldest]:
+            del self._proposals[key]
+        for waiting in [p.id for p in self._waiting.values() if p.header.round < oldest]:
+            del self._waiting[waiting]
 
     def _entry_tc(self) -> TimeoutCertificate | None:
         """Return what proves entry to the current round, unless the highest quorum certificate does (P7)."""

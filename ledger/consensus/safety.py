@@ -16,6 +16,7 @@ from ledger.blocks.block import BlockHeader, proposal_signing_bytes
 from ledger.blocks.checkpoint import Cosignature, checkpoint_text, cosigned_bytes
 from ledger.consensus.messages import (
     CheckpointCosignature,
+    Proposal,
     QuorumCertificate,
     Timeout,
     TimeoutCertificate,
@@ -25,7 +26,7 @@ from ledger.consensus.messages import (
 )
 from ledger.encoding import Canonical, Digest32, UInt63, decode
 from ledger.errors import DecodeError, InvariantBrokenError
-from ledger.identifiers import Digest, ValidatorIndex
+from ledger.identifiers import BlockId, Digest, ValidatorIndex
 from ledger.members.validators import ValidatorSet
 
 
@@ -238,10 +239,15 @@ class Safety:
         if mine is not None and mine.round == timeout.round and mine.high_qc_round != timeout.high_qc_round:
             self.stop(f"another host times out under this key: two timeouts in round {timeout.round}")
 
-    def hear_own_proposal(self, header: BlockHeader) -> None:
-        """Look at a verified proposal under the own key that came from outside (P23)."""
-        if header.round > self.record.last_proposed_round:
-            self.stop(f"another host proposes under this key in round {header.round}")
+    def hear_own_proposal(self, proposal: Proposal, *, first: BlockId) -> None:
+        """Look at a verified proposal under the own key that came from outside (P23).
+
+        Args:
+            first: The first block under this key that was seen in that round.
+        """
+        round_ = proposal.header.round
+        if round_ > self.record.last_proposed_round or proposal.id != first:
+            self.stop(f"another host proposes under this key in round {round_}")
 
     def hear_quorum_certificate(self, certificate: QuorumCertificate) -> None:
         """Stop if the certificate holds an own vote that the record does not know (P22)."""
