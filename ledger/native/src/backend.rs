@@ -11,6 +11,8 @@
 //! over any range of the batch, where the second sum runs over the *distinct* keys A of the range. A batch that does not
 //! hold is split in `batch.rs` until the bad signatures are found; none is decoded or hashed again on the way.
 
+#![forbid(unsafe_code)]
+
 use std::ops::Range;
 
 /// One signature to verify. Nothing is known about the bytes but their number.

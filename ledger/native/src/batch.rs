@@ -1,5 +1,7 @@
 //! A verdict for every signature of a batch, whichever backend does the arithmetic.
 
+#![forbid(unsafe_code)]
+
 use std::ops::Range;
 
 use chacha20::ChaCha20;

@@ -1,5 +1,7 @@
 //! Decoded public keys, kept from batch to batch: a ledger sees the same few hundred signers over and over.
 
+#![forbid(unsafe_code)]
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};

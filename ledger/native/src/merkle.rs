@@ -2,6 +2,8 @@
 //!
 //! `sha2` uses the processor's SHA instructions where it finds them.
 
+#![forbid(unsafe_code)]
+
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 

@@ -1,5 +1,7 @@
 //! The backend for every processor: points and scalars of `curve25519-dalek`, which chooses its own vector code.
 
+#![forbid(unsafe_code)]
+
 use std::ops::Range;
 
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;

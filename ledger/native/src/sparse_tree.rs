@@ -9,6 +9,8 @@
 //! Instead, a node remembers the version it was born in, and a version which nodes of its parent it has superseded. From
 //! these follows what is free when a version is dropped.
 
+#![forbid(unsafe_code)]
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hint::black_box;
