@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from scenarios.progress import Progress
     from scenarios.report import SimulationResult
 
+GOOD, FAILED, TERMINATED = 0, 1, 143
+"""Exit codes, as of every `mulu` command: what plays a city's story knows nothing of nodes but how to launch them."""
+
 ANY_BACKEND = "any"
 """What a virtual run says of its backend: it gives the same bytes with every one, this word included."""
 
@@ -103,7 +106,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the scenario; return 0 if every check of the verdict holds, 1 if one does not."""
-    from nodes.exit_codes import ExitCode
     from scenarios.beijing.city import load_city
     from scenarios.progress import open_progress
 
@@ -121,16 +123,15 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(result.as_bytes().decode())
     else:
         sys.stdout.write(result.as_text(_kept_files(options.keep)))
-    return ExitCode.GOOD if result.ok else ExitCode.FAILED
+    return GOOD if result.ok else FAILED
 
 
 @contextmanager
 def _cleaning_up_when_terminated() -> Iterator[None]:
     """Let SIGTERM unwind as Ctrl-C does: the nodes are stopped, and what was not to be kept is removed."""
-    from nodes.exit_codes import ExitCode
 
     def end(*_: object) -> None:
-        raise SystemExit(ExitCode.TERMINATED)
+        raise SystemExit(TERMINATED)
 
     before = signal.signal(signal.SIGTERM, end)
     try:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.network import MULU
+
 pytestmark = pytest.mark.live
 
 LAUNCH = """
@@ -57,6 +59,30 @@ def test_nodes_stop_when_their_launcher_is_killed(tmp_path: Path) -> None:
     while any(map(_runs, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(_runs, pids))
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_simulation_that_is_stopped_leaves_nothing(how: signal.Signals, code: int, tmp_path: Path) -> None:
+    """Ctrl-C or a service manager ends it in the middle: no process stays, and no directory that was not to be kept."""
+    command = [MULU, "simulate", "beijing", "--departments", "4", "--duration", "60"]
+    run = subprocess.Popen(
+        command,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stderr is not None
+    assert run.stderr.readline().startswith("start the departments: 4")
+    pids = [int(lock.read_text()) for lock in tmp_path.glob("mulu-*/network/*/lock") if lock.stat().st_size]
+    assert len(pids) == 4
+    assert all(map(_runs, pids))
+    run.send_signal(how)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == code, err
+    assert "Traceback" not in err
+    assert not any(map(_runs, pids))
+    assert list(tmp_path.glob("mulu-*")) == []
 
 
 def _runs(pid: int) -> bool:

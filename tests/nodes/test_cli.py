@@ -119,6 +119,15 @@ def test_an_error_of_the_system_is_one_line_with_the_path(capsys: pytest.Capture
     assert str(tmp_path / "notes") in err
 
 
+def test_results_that_could_not_be_kept_are_not_computed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The directory of `--keep` is made before the run, not after it."""
+    (tmp_path / "notes").write_text("a file")
+    keep = tmp_path / "notes" / "out"
+    code, out, err = call(capsys, "simulate", "beijing", "--departments", "4", "--virtual", "--keep", str(keep))
+    assert (code, out) == (ExitCode.FAILED, "")
+    check_one_line_with_code(err, "system")
+
+
 def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends with 130 and no traceback."""
 
