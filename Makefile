@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help simulate test bench lint format coverage compose-check clean
+.PHONY: help simulate test bench bench-targets bench-guard lint format coverage compose-check clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ test: $(READY) ## Run the tests: random order, warnings are errors, no network b
 
 bench: $(READY) ## Measure validation on this machine
 	@$(BIN)/mulu bench validation $(ARGS)
+
+bench-targets: $(READY) ## Measure how far this machine reaches the project's targets
+	@$(BIN)/mulu bench targets $(ARGS)
+
+bench-guard: $(READY) ## Fail if something has become slower than benchmarks/ratios.json says (an idle machine, please)
+	@$(BIN)/python -m benchmarks.guard $(ARGS)
 
 lint: $(READY) ## Check format, lint, types, Dockerfile and compose file
 	$(BIN)/ruff format --check .

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from ledger.state.prepared import PreparedBlock
+from benchmarks.corpus import block_of, corpus, note_rate, prepared_of
 from ledger.state.transition import execute_block
 from nodes.journal import Journal
 from nodes.measurements.stages import (
@@ -28,41 +27,15 @@ from nodes.measurements.stages import (
     state_root,
 )
 from nodes.verification import verify_batch
-from scenarios.beijing.corpus import Corpus, make_corpus
 
 pytestmark = pytest.mark.benchmark(group="validation", disable_gc=False, min_rounds=7)
 
 K = pytest.mark.parametrize("k", [1, 256])
 
 
-@cache
-def corpus() -> Corpus:
-    """Four departments with 256 records each, in one block, on a state of 10,000 keys."""
-    return make_corpus(departments=4)
-
-
-@cache
-def block_of(k: int) -> bytes:
-    """Return the block with `k` records to an envelope."""
-    (raw,) = corpus().blocks(k)
-    return raw
-
-
-@cache
-def prepared_of(k: int) -> PreparedBlock:
-    """Return that block, decoded and compared with its hashes."""
-    return prepare(block_of(k))
-
-
 def trusting(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
     """Take every signature for good: another test measures them."""
     return [True] * len(items)
-
-
-def note_rate(benchmark: BenchmarkFixture) -> None:
-    """Put records a second beside the times, where times were taken at all."""
-    if benchmark.stats is not None:
-        benchmark.extra_info["records_per_second"] = round(corpus().record_count / benchmark.stats.stats.median)
 
 
 @K

@@ -38,17 +38,17 @@ def live_rows(
     """Run each network under load, and yield its row.
 
     Args:
-        directory: Gets the networks' files.
+        directory: Where the networks' files are for a while.
         make_corpus: As `scenarios.beijing.corpus.make_corpus`; a small corpus shows what each stage costs at `K`.
         slowing: Slows stages where they are measured by themselves; the nodes know nothing of it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    stage_us = _stage_us(make_corpus(departments=4, state_keys=1_000), directory, slowing)
+    with tempfile.TemporaryDirectory(prefix="mulu-bench-", dir=directory) as folder:
+        stage_us = _stage_us(make_corpus(departments=4, state_keys=1_000), Path(folder), slowing)
     load = importlib.import_module(LOAD)
     for row, departments, p99_ms in networks:
         target = TARGETS[row]
         try:
-            with tempfile.TemporaryDirectory(dir=directory) as folder:
+            with tempfile.TemporaryDirectory(prefix="mulu-bench-", dir=directory) as folder:
                 figures = load.measure(Path(folder) / "network", departments=departments, p99_ms=p99_ms, say=say)
         except PreconditionError as error:
             yield Row(target, None, why=str(error))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -79,6 +79,9 @@ TARGETS = {
         Target("11b", "live network, n = 53, k = 16: records a second at p99 <= 6 s", 500, 2_000),
     )
 }
+
+IN_TURN = ("1", "2", "3", "4", "5", "6", "7", "9")
+"""Rows whose tasks take turns in the same rounds."""
 
 QUICK = ("1", "3", "4", "10")
 """Rows of a quick run, by number."""
@@ -159,48 +162,71 @@ def measure_targets(settings: Settings) -> Report:
     """
     wanted = [target for target in TARGETS.values() if target.number in settings.rows]
     rows: list[Row] = []
-    shares: list[float] = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mulu-bench-", dir=settings.directory)))
-        if numbers := {target.number for target in wanted} & set("12345679"):
-            settings.say("making and signing the records")
-            course = _Course(settings, settings.make_corpus(), folder, stack)
-            taken = course.measure(numbers)
-            shares.append(taken.cpu_share)
+    share = None
+    with _course(settings) as course:
+        if course is not None:
+            taken = course.measure()
+            share = taken.cpu_share
             rows += [row for target in wanted if (row := course.row(target, taken)) is not None]
-        for target in wanted:
-            if target.row == "8":
-                rows.append(_tree_row(target, settings))
-            elif target.row == "10":
-                rows.append(_agreement_row(target, settings))
-        if settings.make_live is not None and any(target.number == "11" for target in wanted):
-            rows += settings.make_live(folder / "live", say=settings.say)
+    for target in wanted:
+        if target.row == "8":
+            rows.append(_tree_row(target, settings))
+        elif target.row == "10":
+            rows.append(_agreement_row(target, settings))
+    if settings.make_live is not None and any(target.number == "11" for target in wanted):
+        rows += settings.make_live(settings.directory, say=settings.say)
     order = list(TARGETS)
     rows.sort(key=lambda row: order.index(row.target.row))
-    return Report(tuple(rows), min(shares, default=None))
+    return Report(tuple(rows), share)
+
+
+def measure_in_turn(settings: Settings) -> Rounds:
+    """Measure the tasks behind rows 1 to 7 and 9, those that are asked for, and the loop; return all samples.
+
+    Raises:
+        ValueError: No such row is asked for.
+    """
+    with _course(settings) as course:
+        if course is None:
+            raise ValueError(f"rows {', '.join(settings.rows)} are not measured in turn")
+        return course.measure()
+
+
+@contextmanager
+def _course(settings: Settings) -> Iterator[_Course | None]:
+    """Yield the rows that take turns, with all they need while they are measured; None if none is asked for."""
+    numbers = sorted(set(settings.rows) & set(IN_TURN))
+    if not numbers:
+        yield None
+        return
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mulu-bench-", dir=settings.directory))
+        settings.say("making and signing the records")
+        yield _Course(settings, numbers, Path(folder), stack)
 
 
 class _Course:
     """The rows whose tasks take turns."""
 
-    def __init__(self, settings: Settings, corpus: Corpus, folder: Path, stack: ExitStack) -> None:
-        self._settings, self._corpus, self._folder, self._stack = settings, corpus, folder, stack
+    def __init__(self, settings: Settings, numbers: Sequence[str], folder: Path, stack: ExitStack) -> None:
+        self._settings, self._numbers, self._folder, self._stack = settings, numbers, folder, stack
+        self._corpus = corpus = settings.make_corpus()
         self._state = corpus.with_state_keys(STATE_KEYS).state()
         self._blocks = {k: corpus.blocks(k, records_per_block=RECORDS_PER_BLOCK) for k in (1, 256)}
         self._signed = signatures_of(self._state, self._blocks[1][:1])
         self._named: list[tuple[int, str]] = []
         self._native = active_backend().library is not None
 
-    def measure(self, numbers: set[str]) -> Rounds:
-        """Run the tasks of these rows in turn."""
+    def measure(self) -> Rounds:
+        """Run the tasks of all rows in turn."""
         tasks: dict[str, Task] = {"loop": lambda: run_loop(self._loop_signatures())}
-        for number in sorted(numbers):
+        for number in self._numbers:
             tasks.update(getattr(self, f"_tasks_{number}")())
         for task in tasks.values():
             task()  # Once before it counts: processes have started then, keys are known, files are in the cache.
 
         def progress(done: int) -> None:
-            self._settings.say(f"rows {', '.join(sorted(numbers))}: round {done} of {self._settings.rounds} done")
+            self._settings.say(f"rows {', '.join(self._numbers)}: round {done} of {self._settings.rounds} done")
 
         return interleaved(tasks, self._settings.rounds, progress)
 

@@ -236,7 +236,7 @@ def test_a_network_that_is_always_late_misses_its_target(tmp_path: Path, monkeyp
 @pytest.mark.live
 def test_a_small_network_is_driven_through_its_gateways(tmp_path: Path) -> None:
     """Four real nodes: every record accepted, more in flight is more a second, and one killed node stops nobody."""
-    plan = load.Plan((1, 2), warm_s=0.2, window_s=1.0, budget_s=60)
+    plan = load.Plan((1, 2), warm_s=0.2, window_s=1.0, budget_s=600)
     figures = load.measure(tmp_path / "network", departments=4, p99_ms=20_000, say=lambda text: None, plan=plan)
     assert [one.in_flight for one in figures.steps] == [1, 2]
     assert figures.single is not None
