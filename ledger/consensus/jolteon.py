@@ -61,7 +61,7 @@ from ledger.consensus.messages import (
 )
 from ledger.consensus.pacemaker import Pacemaker
 from ledger.consensus.safety import Safety, read_record, record_bytes
-from ledger.consensus.sync import RETRY_MS, BlockSync, answer, read_response
+from ledger.consensus.sync import RETRY_MS, AnswerBudget, BlockSync, answer, read_response
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import decode
 from ledger.errors import InvalidInputError, InvariantBrokenError
@@ -167,6 +167,7 @@ class Jolteon:
         self._timeouts = TimeoutCollector(self._validators)
         self._cosignatures = CosignatureCollector(self._validators)
         self._sync = BlockSync(self._me)
+        self._answers = AnswerBudget(len(self._validators))
         self._high_qc = genesis_certificate(self._validators.chain, self._validators.epoch)
         self._tree.root.certificate = self._high_qc
         self._high_tc: TimeoutCertificate | None = None
@@ -319,9 +320,9 @@ class Jolteon:
                 self._check_checkpoint(message)
                 self._take_checkpoint(message)
             case BlockRequest():
-                self._on_block_request(peer, message)
+                self._on_block_request(peer, message, now_ms)
             case BlockResponse():
-                self._on_block_response(message, now_ms)
+                self._on_block_response(peer, message, now_ms)
             case EnvelopeBatch():
                 raise UnexpectedMessageError("envelopes are for the pool, not for the engine")
             case _:
@@ -804,8 +805,10 @@ class Jolteon:
         if status.checkpoint is not None:
             self._take_checkpoint(status.checkpoint)
 
-    def _on_block_request(self, peer: ValidatorIndex, request: BlockRequest) -> None:
+    def _on_block_request(self, peer: ValidatorIndex, request: BlockRequest, now_ms: int) -> None:
         """Answer with committed blocks above the asker's, then those on the way to the target, all certified."""
+        if not self._answers.allows(peer, now_ms):
+            return
         root = self._tree.root
         raws: list[tuple[bytes, QuorumCertificate | None]] = []
         size = 0
@@ -814,28 +817,19 @@ class Jolteon:
             raw = self._application.committed_block(height)
             if raw is None:
                 break
-            raws.append((raw, None))
+            raws.append((raw, root.certificate if height == root.height else None))
             size += len(raw)
             if size > FRAME_BYTES_MAX and len(raws) > 1:
                 break
         if request.above + len(raws) == root.height:
             target = self._tree.get(request.target) or root
             raws += [(b.proposal.raw, b.certificate) for b in self._tree.branch(target) if b.proposal is not None]
-        chain: list[tuple[bytes, QuorumCertificate]] = []
-        following: QuorumCertificate | None = None
-        for raw, certificate in reversed(raws):
-            proposal = self._cache.decode(raw)
-            assert isinstance(proposal, Proposal)
-            if certificate is None and bytes(proposal.id) == root.id:
-                certificate = root.certificate
-            its_certificate = certificate or following
-            following = proposal.parent_qc
-            if its_certificate is not None:
-                chain.append((raw, its_certificate))
-        self._emit(Send(peer, answer(chain[::-1]).encode()))
+        self._emit(Send(peer, answer(raws).encode()))
 
-    def _on_block_response(self, response: BlockResponse, now_ms: int) -> None:
+    def _on_block_response(self, peer: ValidatorIndex, response: BlockResponse, now_ms: int) -> None:
         """Take certified blocks. Who certified them judged them, so only their place is looked at."""
+        if not self._sync.expects(peer):
+            return
         proposals, certificates = read_response(response, self._tree, self._verifier, self._cache)
         height = self._tree.root.height
         for proposal, certificate in zip(proposals, certificates, strict=True):

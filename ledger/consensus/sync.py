@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ledger.blocks.block import Block
 from ledger.consensus.block_tree import BlockTree
 from ledger.consensus.cache import SharedCache
 from ledger.consensus.certificates import CertificateError, Verifier
@@ -16,9 +17,11 @@ from ledger.consensus.messages import (
     BLOCKS_PER_RESPONSE_MAX,
     BlockRequest,
     BlockResponse,
+    Justification,
     Proposal,
     QuorumCertificate,
 )
+from ledger.encoding import decode
 from ledger.errors import DecodeError
 from ledger.identifiers import Digest, ValidatorIndex
 from ledger.limits import FRAME_BYTES_MAX, JUSTIFICATION_BYTES_MAX
@@ -28,6 +31,13 @@ PEERS_AT_ONCE = 2
 
 RETRY_MS = 1_000
 """After this long without the target the next two are asked."""
+
+ANSWERS_AT_ONCE = 8
+"""Answers that one asker may have in a row: catching up goes on as fast as the blocks are executed."""
+
+ANSWER_INTERVAL_MS = 25
+"""After those, each asker has an answer in as many times this long as there are validators. A question takes a hundred
+bytes, an answer up to a frame: all askers together get at most one in this time."""
 
 _RESPONSE_BYTES_MAX = FRAME_BYTES_MAX - JUSTIFICATION_BYTES_MAX // 2 - 8 * BLOCKS_PER_RESPONSE_MAX
 """Blocks of one answer: what a frame leaves beside the certificate of the last one and the wrapping of each."""
@@ -40,6 +50,7 @@ class BlockSync:
         self._me = me
         self._target: QuorumCertificate | None = None
         self._turn = 0
+        self._asked: set[ValidatorIndex] = set()
 
     @property
     def target(self) -> QuorumCertificate | None:
@@ -65,8 +76,17 @@ class BlockSync:
         # Different members begin at different signers, so that not all of them ask the same two.
         first = self._turn + (self._me or 0)
         self._turn += PEERS_AT_ONCE
-        chosen = [signers[(first + step) % len(signers)] for step in range(min(PEERS_AT_ONCE, len(signers)))]
-        return BlockRequest(target=Digest(self._target.block), above=above), [ValidatorIndex(i) for i in chosen]
+        steps = range(min(PEERS_AT_ONCE, len(signers)))
+        chosen = [ValidatorIndex(signers[(first + step) % len(signers)]) for step in steps]
+        self._asked.update(chosen)
+        return BlockRequest(target=Digest(self._target.block), above=above), chosen
+
+    def expects(self, peer: ValidatorIndex) -> bool:
+        """Return whether `peer` owes an answer, which is then given: no other is worth its checks."""
+        if self._target is None or peer not in self._asked:
+            return False
+        self._asked.discard(peer)
+        return True
 
     def arrived(self) -> None:
         """The target is in the tree."""
@@ -112,19 +132,45 @@ def read_response(
     return proposals, certificates
 
 
-def answer(chain: Sequence[tuple[bytes, QuorumCertificate]]) -> BlockResponse:
-    """Return as much of `chain` as one answer holds.
+class AnswerBudget:
+    """How many questions of each peer are answered now."""
+
+    def __init__(self, validators: int) -> None:
+        self._interval_ms = ANSWER_INTERVAL_MS * validators
+        self._paid_until_ms: dict[ValidatorIndex, int] = {}
+
+    def allows(self, peer: ValidatorIndex, now_ms: int) -> bool:
+        """Return whether `peer` gets an answer, and count it. One that gets none asks somebody else, or again."""
+        ahead_max_ms = ANSWERS_AT_ONCE * self._interval_ms
+        # Bounded from above too, so that a clock that was set back does not silence this member.
+        paid_until_ms = min(max(self._paid_until_ms.get(peer, 0), now_ms), now_ms + ahead_max_ms)
+        allowed = paid_until_ms + self._interval_ms <= now_ms + ahead_max_ms
+        self._paid_until_ms[peer] = paid_until_ms + self._interval_ms if allowed else paid_until_ms
+        return allowed
+
+
+def answer(chain: Sequence[tuple[bytes, QuorumCertificate | None]]) -> BlockResponse:
+    """Return as much of `chain` as one answer holds and can show a certificate for.
 
     Args:
-        chain: Encoded blocks, oldest first, each with its certificate.
+        chain: Encoded blocks, oldest first and each the parent of the next; with the certificate of a block where it is
+            at hand. Else it is inside the next one, which is looked into for the last block of the answer alone.
     """
-    blocks: list[bytes] = []
-    certificate = None
-    size = 0
-    for raw, its_certificate in chain[:BLOCKS_PER_RESPONSE_MAX]:
+    count, size = 0, 0
+    for raw, _ in chain[:BLOCKS_PER_RESPONSE_MAX]:
         size += len(raw)
-        if blocks and size > _RESPONSE_BYTES_MAX:
+        if count and size > _RESPONSE_BYTES_MAX:
             break
-        blocks.append(raw)
-        certificate = its_certificate
-    return BlockResponse(blocks=tuple(blocks), certificate=certificate)
+        count += 1
+    for last in reversed(range(count)):
+        certificate = chain[last][1]
+        if certificate is None and last + 1 < len(chain):
+            certificate = _parent_certificate(chain[last + 1][0])
+        if certificate is not None:
+            return BlockResponse(blocks=tuple(raw for raw, _ in chain[: last + 1]), certificate=certificate)
+    return BlockResponse(blocks=(), certificate=None)
+
+
+def _parent_certificate(raw: bytes) -> QuorumCertificate:
+    """Return the certificate inside an own block; its payload is not looked at."""
+    return decode(Justification, decode(Block, raw).header.justification).parent_qc
