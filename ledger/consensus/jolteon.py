@@ -317,8 +317,9 @@ class Jolteon:
             case CheckpointCosignature():
                 self._on_cosignature(message)
             case QuorumCheckpoint():
-                self._check_checkpoint(message)
-                self._take_checkpoint(message)
+                if self._is_news(message):
+                    self._check_checkpoint(message)
+                    self._take_checkpoint(message)
             case BlockRequest():
                 self._on_block_request(peer, message, now_ms)
             case BlockResponse():
@@ -756,16 +757,33 @@ class Jolteon:
             self._take_checkpoint(checkpoint)
             self._emit(Broadcast(checkpoint.encode()))
 
+    def _is_news(self, checkpoint: QuorumCheckpoint) -> bool:
+        """Return whether a checkpoint is worth checking a quorum of signatures.
+
+        Several members may have found the same quorum at once. A checkpoint on another root than the own log's is
+        always worth it (P20c).
+
+        Raises:
+            BadExtensionError: Its height and size do not belong together.
+        """
+        self._check_size(checkpoint)
+        known = self._checkpoint
+        if known is None or checkpoint.size > known.size:
+            return True
+        return self._application.log_root(checkpoint.size) != checkpoint.root
+
     def _check_checkpoint(self, checkpoint: QuorumCheckpoint) -> None:
+        self._check_size(checkpoint)
+        self._verifier.check_checkpoint(checkpoint)
+
+    def _check_size(self, checkpoint: QuorumCheckpoint) -> None:
+        """Compare the height, which is not under the cosignatures, with the own log."""
         size = self._application.log_size(checkpoint.height)
         if size is not None and size != checkpoint.size:
             raise BadExtensionError(f"the log has {size} entries at height {checkpoint.height}, not {checkpoint.size}")
-        self._verifier.check_checkpoint(checkpoint)
 
     def _take_checkpoint(self, checkpoint: QuorumCheckpoint) -> None:
         """Keep a verified checkpoint if it is larger than the last; stop if it shows another history (P20c)."""
-        if self._checkpoint is not None and checkpoint.size <= self._checkpoint.size:
-            return
         root = self._application.log_root(checkpoint.size)
         if root is None:
             if self._unreached is None or checkpoint.size > self._unreached.size:
@@ -779,6 +797,8 @@ class Jolteon:
             if self._safety is not None:
                 self._safety.stop(reason)
             self._emit(Halt(reason))
+            return
+        if self._checkpoint is not None and checkpoint.size <= self._checkpoint.size:
             return
         if self._application.log_size(checkpoint.height) != checkpoint.size:
             # The height is not under the cosignatures, so a false one blames nobody and just is not used.
@@ -797,13 +817,14 @@ class Jolteon:
         self._verifier.check_quorum_certificate(status.high_qc)
         if status.high_tc is not None:
             self._verifier.check_timeout_certificate(status.high_tc)
-        if status.checkpoint is not None:
-            self._check_checkpoint(status.checkpoint)
+        checkpoint = status.checkpoint if status.checkpoint is not None and self._is_news(status.checkpoint) else None
+        if checkpoint is not None:
+            self._check_checkpoint(checkpoint)
         self._take_quorum_certificate(status.high_qc, now_ms)
         if status.high_tc is not None:
             self._take_timeout_certificate(status.high_tc, now_ms)
-        if status.checkpoint is not None:
-            self._take_checkpoint(status.checkpoint)
+        if checkpoint is not None:
+            self._take_checkpoint(checkpoint)
 
     def _on_block_request(self, peer: ValidatorIndex, request: BlockRequest, now_ms: int) -> None:
         """Answer with committed blocks above the asker's, then those on the way to the target, all certified."""

@@ -47,6 +47,30 @@ def test_a_quorum_on_another_root_stops_the_member() -> None:
     assert member.safety.stopped is not None
 
 
+def test_a_quorum_on_another_root_of_a_size_long_attested_stops_the_member_too() -> None:
+    """P20c does not ask whether the size is newer than the own checkpoint."""
+    network, member = busy_network()
+    assert member.engine.checkpoint is not None
+    assert member.engine.checkpoint.height > 1
+    size = member.ledger.log_size(1)
+    assert size is not None
+    foreign = cosigned(network, height=1, size=size, root=Digest(bytes(32)))
+    effects = member.engine.on_message(ValidatorIndex(0), foreign, network.now_ms)
+    assert any(isinstance(effect, Halt) for effect in effects)
+
+
+def test_a_checkpoint_that_says_nothing_new_costs_no_signature_check() -> None:
+    """At 53 members several find the same quorum at once, and each tells everybody."""
+    network, member = busy_network()
+    checkpoint = member.engine.checkpoint
+    assert checkpoint is not None
+    again = msgspec.structs.replace(checkpoint, cosignatures=())
+    assert not any(
+        isinstance(effect, Halt) for effect in member.engine.on_message(ValidatorIndex(0), again, network.now_ms)
+    )
+    assert member.engine.checkpoint == checkpoint
+
+
 def test_fewer_than_a_quorum_prove_nothing() -> None:
     """Two of four on another root are refused, and the member goes on."""
     network, member = busy_network()
