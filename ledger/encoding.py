@@ -135,6 +135,10 @@ class Decoder:
             return None
         return values if _is_nfc_as_json(values) or all(map(_is_nfc, values)) else None
 
+    def parse_all(self, encoded: Sequence[bytes]) -> list[Any]:
+        """Return the values of bytes that `decode` has accepted before; it is not asked again."""
+        return list(map(self._parse, encoded))
+
 
 _NOT_PARSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decoder = cache(Decoder)

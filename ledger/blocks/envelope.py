@@ -86,14 +86,14 @@ _BEFORE_HEADER = len(b"\x96\xa6" + b"signed" + b"\x01")
 _SUITE_AND_SIGNATURE = len(b"\x01" + b"\xc4\x40") + SIGNATURE_SIZE
 
 
-def signed_part(raw: bytes, header: bytes) -> bytes:
+def signed_part(raw: bytes, header_size: int) -> bytes:
     """Return header, suite and signature as they stand in an envelope: what the log's entry repeats of it.
 
     Args:
         raw: The canonical bytes of an envelope whose suite is known.
-        header: The canonical bytes of its header.
+        header_size: Bytes of its header's canonical form.
     """
-    return raw[_BEFORE_HEADER : _BEFORE_HEADER + len(header) + _SUITE_AND_SIGNATURE]
+    return raw[_BEFORE_HEADER : _BEFORE_HEADER + header_size + _SUITE_AND_SIGNATURE]
 
 
 def records_root(records: Sequence[bytes]) -> Digest:

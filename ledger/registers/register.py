@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -98,6 +98,17 @@ class Rulebook:
             if records is not None:
                 return records
         return [self._record_or_none(raw) for raw in raws]
+
+    def parse_records(self, raws: Sequence[bytes], not_records: Collection[int]) -> list[Record | None]:
+        """Return what `decode_records` has returned for these bytes, without looking for mistakes again.
+
+        Args:
+            not_records: Positions where it has returned None.
+        """
+        if not not_records:
+            return self._records.parse_all(raws)
+        parsed = iter(self._records.parse_all([raw for at, raw in enumerate(raws) if at not in not_records]))
+        return [None if at in not_records else next(parsed) for at in range(len(raws))]
 
     def _record_or_none(self, raw: bytes) -> Record | None:
         try:

@@ -43,7 +43,7 @@ from ledger.replica.attested import AttestedView
 from ledger.replica.cache import MemberCache, RememberingVerifier
 from ledger.replica.history import BlockArchive, History
 from ledger.replica.pool import Pool, PoolFullError
-from ledger.state.prepared import PreparedEnvelope, VerifyBatch
+from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 from ledger.state.store import State
 from ledger.storage.frames import Frame, FrameKind
 from ledger.storage.safety_slots import SlotsRead
@@ -73,6 +73,8 @@ class Options:
     """Where committed blocks are read from; None keeps them in memory."""
     leaders: Callable[[ValidatorSet], LeaderChoice] = Reputation
     """Must be the same at all members: it decides which proposals are valid."""
+    remembers_signatures: bool = True
+    """Whether what was verified at admission is not verified again; turned off to measure what that saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ class Replica:
         """
         self._options = options or Options()
         self._cache = shared or MemberCache()
-        self._verify = RememberingVerifier(verify, self._cache)
+        self._verify: VerifyBatch = (
+            RememberingVerifier(verify, self._cache) if self._options.remembers_signatures else verify
+        )
         self._strict = strict
         self._genesis = genesis
         self.validators = ValidatorSet.of_genesis(genesis)
@@ -152,6 +156,7 @@ class Replica:
         self._spread_armed = False
         self._recovering = False
         self._executed_again: list[Effect] = []
+        self._on_executed: Callable[[Executed], object] = self._executed_again.append
         founded = ExecutedBlock(results=(), record=self.history.head).encode()
         self._unjournaled: dict[int, Append] = {0: Append(Frame(FrameKind.EXECUTED, Height(0), founded))}
         """Executions that the journal does not hold yet. The genesis record is the first frame of every journal."""
@@ -286,17 +291,31 @@ class Replica:
 
     # Life
 
-    def recover(self, frames: Iterable[Frame], slots: SlotsRead) -> list[Effect]:
+    def expect(self, block: PreparedBlock) -> None:
+        """Take a block that was prepared ahead from the journal's bytes, so that `recover` finds it ready."""
+        self._cache.blocks.put(block)
+
+    def recover(
+        self,
+        frames: Iterable[Frame],
+        slots: SlotsRead,
+        on_executed: Callable[[Executed], object] | None = None,
+    ) -> list[Effect]:
         """Rebuild everything from the journal's frames and the safety slots (P21, P22).
 
+        Args:
+            on_executed: Gets the `Executed` of every block that is executed again, oldest first, for caches beside the
+                member: a long journal's do not fit into memory together.
+
         Returns:
-            The `Executed` of every block that was executed again, oldest first, for caches beside the member.
+            What nobody was given: the same, if there is no `on_executed`.
 
         Raises:
             DecodeError: A frame or the safety record is not what its kind says: it belongs to another network.
             InvariantBrokenError: The journal's blocks give another result than they gave before.
         """
         self._recovering = True
+        self._on_executed = on_executed or self._executed_again.append
         self.engine.recover(self._compared(frames), slots)
         self._recovering = False
         executed, self._executed_again = self._executed_again, []
@@ -498,7 +517,7 @@ class Replica:
         )
         if self._recovering:
             self._unjournaled[execution.height] = append
-            self._executed_again.append(executed)
+            self._on_executed(executed)
         for envelope in block.envelopes:
             self.pool.discard(envelope.id)
             self._own.pop(envelope.id, None)

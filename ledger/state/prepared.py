@@ -34,3 +34,5 @@ class PreparedBlock(NamedTuple):
     id: BlockId
     header: BlockHeader
     envelopes: tuple[PreparedEnvelope, ...]
+    verified: tuple[bytes | None, ...] = ()
+    """For each envelope a public key that its signature is valid under, if one was tried ahead; empty: none was."""

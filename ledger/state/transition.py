@@ -29,7 +29,7 @@ from ledger.members.departments import Department, EnvelopeKey, department_key, 
 from ledger.registers.deadlines import Deadline, deadline_key
 from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, WindowInUse, replay_window_key
 from ledger.registers.register import Rulebook
-from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
+from ledger.state.prepared import PreparedBlock, VerifyBatch
 from ledger.state.store import State, tree_changes
 
 T = TypeVar("T", bound=Canonical)
@@ -198,7 +198,7 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
     due, touched_by_deadlines = _execute_deadlines(state, context)
     results, touched, entries = [], [], []
     moved: dict[bytes, WindowInUse] = {}
-    for prepared, speaker in zip(block.envelopes, _authenticate(state, height, block.envelopes, verify), strict=True):
+    for prepared, speaker in zip(block.envelopes, _authenticate(state, height, block, verify), strict=True):
         if (refusal := _refusal_of(prepared.envelope.header, speaker, context, moved)) is not None:
             codes = bytes([refusal.number]) * len(prepared.records)
             keys: tuple[tuple[bytes, ...], ...] = ((),) * len(prepared.records)
@@ -253,21 +253,25 @@ def _execute_deadlines(state: State, context: _BlockContext) -> tuple[tuple[byte
 def _authenticate(
     state: State,
     height: Height,
-    envelopes: Sequence[PreparedEnvelope],
+    block: PreparedBlock,
     verify: VerifyBatch,
 ) -> list[_Speaker | EnvelopeRefusal]:
-    """Return for each envelope who speaks, or why nobody does: unknown, revoked, or a signature that fails."""
+    """Return for each envelope who speaks, or why nobody does: unknown, revoked, or a signature that fails.
+
+    What was verified ahead counts if it was under the key that counts now.
+    """
     speakers: dict[tuple[str, int], _Speaker | EnvelopeRefusal] = {}
     outcomes: list[_Speaker | EnvelopeRefusal] = []
     positions, items = [], []
-    for position, prepared in enumerate(envelopes):
+    verified = block.verified or (None,) * len(block.envelopes)
+    for position, (prepared, known) in enumerate(zip(block.envelopes, verified, strict=True)):
         header = prepared.envelope.header
         who = (header.department, header.key_id)
         speaker = speakers.get(who)
         if speaker is None:
             speaker = speakers[who] = _speaker_of(state, height, *who)
         outcomes.append(speaker)
-        if isinstance(speaker, _Speaker):
+        if isinstance(speaker, _Speaker) and speaker.public != known:
             positions.append(position)
             items.append((speaker.public, prepared.id, prepared.envelope.signature))
     for position, valid in zip(positions, verify(items) if items else [], strict=True):

@@ -52,7 +52,7 @@ def prepare_envelope(raw: bytes, chain: ChainId, rulebook: Rulebook = RULEBOOK) 
         raise WrongChainError(expected=chain, got=header.chain)
     envelope.check_records()
     records = rulebook.decode_records(envelope.records)
-    return PreparedEnvelope(raw, envelope, header.id, signed_part(raw, encode(header)), tuple(records))
+    return PreparedEnvelope(raw, envelope, header.id, signed_part(raw, len(encode(header))), tuple(records))
 
 
 def prepare_envelopes(raws: Sequence[bytes], chain: ChainId, rulebook: Rulebook = RULEBOOK) -> list[PreparedEnvelope]:
@@ -72,6 +72,11 @@ def decode_envelopes(raws: Sequence[bytes]) -> list[Envelope] | None:
     if max(map(len, raws), default=0) > Envelope.size_max:
         return None
     return _decoder.decode_all(raws)
+
+
+def parse_envelopes(raws: Sequence[bytes]) -> list[Envelope]:
+    """Return the envelopes whose canonical bytes are known to be `raws`; nothing is checked."""
+    return _decoder.parse_all(raws)
 
 
 def prepare_block(
@@ -149,7 +154,7 @@ def _compare_hashes(
             or count != header.record_count
         ):
             return None
-        signed = signed_part(raw, header_bytes)
+        signed = signed_part(raw, len(header_bytes))
         prepared.append(PreparedEnvelope(raw, envelope, EnvelopeId(envelope_id), signed, tuple(records[start:end])))
         start = end
     return prepared

@@ -1,0 +1,108 @@
+"""Stateless work done ahead, by whoever has a core to spare, and taken over where the state is.
+
+What is found about a block says nothing that its bytes and the keys asked about do not say already, so it can be made
+in another process and come back small: the hashes, which records are none, and which signatures are valid. The one who
+takes it over builds the values again, without comparing or hashing anything a second time.
+
+Keys are those known when the work is done. Execution asks for the keys as of the parent block, and verifies for itself
+whatever was not verified under exactly those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate, chain, pairwise
+from typing import NamedTuple
+
+from ledger.blocks.block import Block
+from ledger.blocks.envelope import signed_part
+from ledger.encoding import decode, encode
+from ledger.identifiers import BlockId, EnvelopeId
+from ledger.registers import RULEBOOK
+from ledger.registers.register import Rulebook
+from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
+from ledger.validation.envelopes import parse_envelopes, prepare_block
+
+_ID_BYTES = 32
+
+SigningKeys = Mapping[tuple[str, int], bytes]
+"""Public keys by credit code and key id."""
+
+
+class Findings(NamedTuple):
+    """What `examine` has found out about the bytes of a block."""
+
+    block: BlockId
+    ids: bytes
+    """Ids of the envelopes, 32 bytes each."""
+    header_sizes: tuple[int, ...]
+    """Bytes of each envelope's header."""
+    not_records: tuple[int, ...]
+    """Which of all records, counted through, are the canonical form of no known kind."""
+    verified: tuple[bytes | None, ...]
+    """As in `PreparedBlock`."""
+
+
+def prepare_ahead(raw: bytes, keys: SigningKeys, verify: VerifyBatch, rulebook: Rulebook = RULEBOOK) -> PreparedBlock:
+    """Return the block whose bytes are `raw`, decoded, compared with its hashes, and its signatures verified.
+
+    Raises:
+        InvalidInputError: As for `prepare_block`. That a signature fails makes no block invalid here.
+    """
+    block = decode(Block, raw)
+    prepared = prepare_block(block.header.id, block.header, block.payload, rulebook=rulebook)
+    return prepared._replace(verified=verified_under(prepared, keys, verify))
+
+
+def verified_under(block: PreparedBlock, keys: SigningKeys, verify: VerifyBatch) -> tuple[bytes | None, ...]:
+    """Return for each envelope the key of `keys` that its signature is valid under, or None."""
+    publics = [
+        keys.get((envelope.envelope.header.department, envelope.envelope.header.key_id)) for envelope in block.envelopes
+    ]
+    items = [
+        (public, envelope.id, envelope.envelope.signature)
+        for public, envelope in zip(publics, block.envelopes, strict=True)
+        if public is not None
+    ]
+    verdicts = iter(verify(items) if items else [])
+    return tuple([public if public is not None and next(verdicts) else None for public in publics])
+
+
+def findings_of(block: PreparedBlock) -> Findings:
+    """Return what of a block prepared ahead must be sent to let `take_over` build it again."""
+    records = chain.from_iterable([envelope.records for envelope in block.envelopes])
+    return Findings(
+        block.id,
+        b"".join([envelope.id for envelope in block.envelopes]),
+        tuple([len(encode(envelope.envelope.header)) for envelope in block.envelopes]),
+        tuple([number for number, record in enumerate(records) if record is None]),
+        block.verified,
+    )
+
+
+def take_over(raw: bytes, findings: Findings, rulebook: Rulebook = RULEBOOK) -> PreparedBlock:
+    """Return the block that `findings` are about, as `prepare_ahead` would.
+
+    Args:
+        raw: The very bytes that were examined: nothing about them is checked again.
+        findings: Made by this program on this machine; nobody else is believed.
+    """
+    block = decode(Block, raw)
+    envelopes = parse_envelopes(block.payload)
+    record_bytes = list(chain.from_iterable([envelope.records for envelope in envelopes]))
+    records = rulebook.parse_records(record_bytes, frozenset(findings.not_records))
+    ends = accumulate([len(envelope.records) for envelope in envelopes], initial=0)
+    ids = findings.ids
+    prepared = [
+        PreparedEnvelope(
+            raw_envelope,
+            envelope,
+            EnvelopeId(ids[_ID_BYTES * number : _ID_BYTES * (number + 1)]),
+            signed_part(raw_envelope, header_size),
+            tuple(records[start:end]),
+        )
+        for number, (raw_envelope, envelope, header_size, (start, end)) in enumerate(
+            zip(block.payload, envelopes, findings.header_sizes, pairwise(ends), strict=True)
+        )
+    ]
+    return PreparedBlock(findings.block, block.header, tuple(prepared), findings.verified)
