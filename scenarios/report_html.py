@@ -47,6 +47,14 @@ CHECKS_IN_WORDS: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+ROLES_IN_WORDS = {
+    "directory_authority": "takes data into the catalogue",
+    "registrar": "approves responsibilities",
+    "auditor": "audits",
+    "department": "department",
+    "provider": "provides data",
+}
+
 STATUSES = ("valid", "suspended", "replaced", "withdrawn", "cancelled", "revoked")
 
 # Characters that HTML forbids, or that turn the direction of the text around them.
@@ -80,6 +88,12 @@ class Map:
     cards: Sequence[Card]
     headings: Sequence[tuple[int, str]]
     """Vertical position and text."""
+
+    @property
+    def legend(self) -> dict[str, str]:
+        """The roles that are on the map, and what they mean."""
+        shown = {card.role for card in self.cards}
+        return {role: meaning for role, meaning in ROLES_IN_WORDS.items() if role in shown}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 
-from scenarios.beijing.city import City, load_city
+from scenarios.beijing.city import ROLES, City, load_city
 from scenarios.evidence.checks import CHECKS, Bundle
 from scenarios.evidence.summary import BlockOnLedger, DepartmentFigures
 from scenarios.report import CertificateFigures, SimulationResult, Timing, result_of
-from scenarios.report_html import CHECKS_IN_WORDS, report_html
+from scenarios.report_html import CHECKS_IN_WORDS, department_map, report_html
 from tests.evidence.small_run import SmallRun, good_run
 
 CITY = load_city()
@@ -73,6 +73,14 @@ def test_the_page_is_valid_and_tells_the_whole_run(mode: str) -> None:
         assert phrase in text
     assert ("--now 2025-09-15T08:05:01+08:00" in text) == (mode == "virtual")
     assert ("half of all receipts within" in text) == (mode == "live")
+
+
+def test_the_legend_names_the_roles_on_the_map_and_no_others() -> None:
+    """Four departments have no auditor among them; a whole city has."""
+    run = good_run()
+    assert "audits" not in text_of(parse(page(run)))
+    assert "approves responsibilities" in text_of(parse(page(run)))
+    assert set(department_map(result(run, CITY), CITY).legend) == ROLES
 
 
 def test_every_check_has_words() -> None:
