@@ -132,7 +132,6 @@ def _add_status(parser: argparse.ArgumentParser) -> None:
 def init(arguments: argparse.Namespace) -> int:
     """Make the network's directories and say what to do next."""
     from ledger.blocks.genesis import CalendarDay
-    from ledger.members.founding import MemberProfile
     from nodes.network import NodeAddress, default_parameters, prepare_network
 
     city = importlib.import_module(CITIES[arguments.city]).load_city()
@@ -156,17 +155,7 @@ def init(arguments: argparse.Namespace) -> int:
     prepared = prepare_network(
         arguments.out,
         name=arguments.name or f"mulu.{arguments.city}.example",
-        members=[
-            MemberProfile(
-                credit_code=row.uscc,
-                code=row.code,
-                name_zh=row.name_zh,
-                name_en=row.name_en,
-                name_before=row.name_2020_zh,
-                roles=row.roles,
-            )
-            for row in city.departments
-        ],
+        members=[row.profile for row in city.departments],
         addresses=addresses,
         parameters=default_parameters(len(addresses), utc_offset_hours=city.workload.utc_offset_hours),
         calendar=[CalendarDay(date=row.date, working=row.working) for row in city.calendar_days],

@@ -22,6 +22,7 @@ from ledger.check_characters import check_credit_code
 from ledger.errors import InvalidInputError
 from ledger.identifiers import CreditCode
 from ledger.members.calendar import Calendar, check_term, parse_day
+from ledger.members.founding import MemberProfile
 from ledger.registers.certificates.identifier import check_type_code
 
 ROLES = frozenset({"department", "registrar", "directory_authority", "auditor", "provider"})
@@ -55,6 +56,18 @@ class DepartmentRow:
     roles: frozenset[str]
     data_sets: int
     """Open data sets; 0 for members without a vote. Their share is the department's share of the work on data."""
+
+    @property
+    def profile(self) -> MemberProfile:
+        """The member as a network is founded by it."""
+        return MemberProfile(
+            credit_code=self.uscc,
+            code=self.code,
+            name_zh=self.name_zh,
+            name_en=self.name_en,
+            name_before=self.name_2020_zh,
+            roles=self.roles,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import msgspec.structs
 
 from ledger.blocks.block import Block, BlockHeader, payload_root, proposal_signing_bytes
 from ledger.blocks.envelope import seal
-from ledger.blocks.genesis import CalendarDay, Genesis, Parameters
+from ledger.blocks.genesis import Genesis, Parameters
 from ledger.blocks.record import Record
 from ledger.check_characters import mod_37_36
 from ledger.crypto.hashing import sha256
@@ -23,12 +23,11 @@ from ledger.crypto.signatures import SigningKey
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import Canonical, encode
 from ledger.identifiers import ChainId, CreditCode, Digest, Height, KeyId
-from ledger.members.founding import MemberProfile, NodeSigners, found_member, found_network
+from ledger.members.founding import NodeSigners, found_member, found_network
 from ledger.registers import RULEBOOK
 from ledger.registers.certificates.identifier import ROOT, IdentifierParts, format_identifier
 from ledger.registers.certificates.records import (
     ChangeCertificate,
-    DefineType,
     IssueCertificate,
     LiftSuspension,
     RevokeCertificate,
@@ -53,6 +52,7 @@ from ledger.registers.directories.values import (
 from ledger.state.store import State
 from ledger.state.transition import execute_block
 from ledger.validation.envelopes import prepare_block
+from scenarios.beijing.catalogue import type_record
 from scenarios.beijing.city import (
     CertificateTypeRow,
     City,
@@ -61,6 +61,7 @@ from scenarios.beijing.city import (
     ResponsibilityRow,
     load_city,
 )
+from scenarios.beijing.network import calendar_of
 
 SHARES = {"issue": 0.60, "status": 0.15, "data": 0.20, "responsibility": 0.05}
 """Of all records, by kind: issues; changes, suspensions, lifts and revocations; data items and tables; the rest."""
@@ -252,10 +253,10 @@ class _Ledger:
                 block_payload_bytes=2 << 20,
                 utc_offset_hours=city.workload.utc_offset_hours,
             ),
-            calendar=[CalendarDay(date=row.date, working=row.working) for row in city.calendar_days],
+            calendar=calendar_of(city),
             founders=[
                 found_member(
-                    _profile(row),
+                    row.profile,
                     network=name,
                     envelope=self.keys[row.uscc],
                     node=node if row.uscc == first else None,
@@ -345,18 +346,7 @@ class Actor:
         return [ApproveResponsibility(id=row.id, revision=1) for row in self._responsibilities]
 
     def define_types(self) -> list[Record]:
-        return [
-            DefineType(
-                code=row.code,
-                responsibility=row.responsibility,
-                name_zh=row.name_zh,
-                name_en=row.name_en,
-                holder=row.holder,
-                term=row.term,
-                handling_working_days=row.handling_working_days,
-            )
-            for row in self._types
-        ]
+        return [type_record(row) for row in self._types]
 
     def publish_data_items(self) -> list[Record]:
         return [self._publish_data_item(row) for row in self._items]
@@ -531,17 +521,6 @@ def _plain_item(responsibility: ResponsibilityRow) -> DataItemRow:
         condition="",
         mode="database",
         update_cycle="monthly",
-    )
-
-
-def _profile(row: DepartmentRow) -> MemberProfile:
-    return MemberProfile(
-        credit_code=row.uscc,
-        code=row.code,
-        name_zh=row.name_zh,
-        name_en=row.name_en,
-        name_before=row.name_2020_zh,
-        roles=row.roles,
     )
 
 

@@ -30,17 +30,7 @@ class FoundedNetwork:
 
 def profiles_of(city: City) -> list[MemberProfile]:
     """Return the members of a city, as a network is founded by them."""
-    return [
-        MemberProfile(
-            credit_code=row.uscc,
-            code=row.code,
-            name_zh=row.name_zh,
-            name_en=row.name_en,
-            name_before=row.name_2020_zh,
-            roles=row.roles,
-        )
-        for row in city.departments
-    ]
+    return [row.profile for row in city.departments]
 
 
 def calendar_of(city: City) -> list[CalendarDay]:
