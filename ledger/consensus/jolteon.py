@@ -190,6 +190,8 @@ class Jolteon:
         self._stop_reported = False
         self._accused: BoundedCache[bool] = BoundedCache(CHARGES_MAX)
         self._armed: dict[str, int] = {}
+        self._entered_ms = created_ms
+        """When the current round began here."""
         self._effects: list[Effect] = []
 
     # What others may read
@@ -283,6 +285,7 @@ class Jolteon:
 
     def start(self, now_ms: int) -> list[Effect]:
         """Begin to take part: at once at the genesis, after listening for a while otherwise (P16, P23)."""
+        self._entered_ms = now_ms
         self._arm(START_TIMER, now_ms + START_MS)
         self._start_if_connected()
         if self._recovered and self._safety is not None:
@@ -579,7 +582,7 @@ class Jolteon:
         elif newest and self._sync.want(certificate):
             self._fetch(now_ms)
         if self._pacemaker.enter_after(certificate.round):
-            self._enter_round()
+            self._enter_round(now_ms)
 
     def _note_certified(
         self, block: TreeBlock, certificate: QuorumCertificate, *, journaled: bool, now_ms: int
@@ -623,10 +626,11 @@ class Jolteon:
         self._high_tc = certificate
         self._emit(Append(Frame(FrameKind.TIMEOUT_CERTIFICATE, Height(self._tree.root.height), certificate.encode())))
         if self._pacemaker.enter_after(certificate.round):
-            self._enter_round()
+            self._enter_round(now_ms)
 
-    def _enter_round(self) -> None:
+    def _enter_round(self, now_ms: int) -> None:
         """Forget what belonged to the round before."""
+        self._entered_ms = now_ms
         for timer in (ROUND_TIMER, REPEAT_TIMER, PROPOSE_TIMER, IDLE_TIMER, VOTE_TIMER):
             self._disarm(timer)
         self._timeout_message = None
@@ -922,8 +926,10 @@ class Jolteon:
             return False
         if self._leaders.leader(round_, parent, self._tree) != self._me or not self._is_active(now_ms):
             return False
-        if now_ms < parent.time_ms + self._timing.block_interval_ms:
-            self._arm(PROPOSE_TIMER, parent.time_ms + self._timing.block_interval_ms)
+        # A parent may be dated ahead of this clock (P8): that time is not waited for, or it would cost its child's round.
+        due_ms = min(parent.time_ms, self._entered_ms) + self._timing.block_interval_ms
+        if now_ms < due_ms:
+            self._arm(PROPOSE_TIMER, due_ms)
             return False
         proposal = self._build(parent, round_, now_ms, safety)
         if proposal is None:

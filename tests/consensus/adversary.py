@@ -5,10 +5,13 @@ It signs what it likes with its own key. Of the three correct ones it has only t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ledger.blocks.block import Block, BlockHeader, payload_root, proposal_signing_bytes
 from ledger.consensus.block_tree import BlockTree, TreeBlock
 from ledger.consensus.collectors import TimeoutCollector, VoteCollector
 from ledger.consensus.effects import Broadcast
+from ledger.consensus.leader import LeaderChoice
 from ledger.consensus.messages import (
     Justification,
     Message,
@@ -51,8 +54,8 @@ class NoQuorumError(Exception):
 class Adversary:
     """The faulty validator, with the correct ones in its hand."""
 
-    def __init__(self) -> None:
-        self.network = TestNetwork(4, leaders=FaultyLeads)
+    def __init__(self, leaders: Callable[[ValidatorSet], LeaderChoice] = FaultyLeads) -> None:
+        self.network = TestNetwork(4, leaders=leaders)
         self.network.cut = lambda sender, to, message: True
         self.network.start()
         self.network.submit(b"work")
@@ -74,6 +77,7 @@ class Adversary:
         entry: TimeoutCertificate | None = None,
         *,
         payload: bytes | None = None,
+        time_ms: int | None = None,
     ) -> Proposal:
         """Return a signed proposal on the block that `parent` certifies."""
         below = self.tree.get(parent.block)
@@ -91,7 +95,7 @@ class Adversary:
             payload_root=payload_root((payload,)),
             payload_count=1,
             checkpoint=None,
-            time_ms=below.time_ms + 1,
+            time_ms=time_ms or below.time_ms + 1,
         )
         signature = self.key.sign(proposal_signing_bytes(header.id))
         block = Block(header=header, suite=ED25519_SHA256, signature=signature, payload=(payload,))

@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.consensus.block_tree import BlockTree, TreeBlock
 from ledger.consensus.effects import Broadcast, CheckpointAdvanced, Committed, EvidenceFound, SigningStopped
 from ledger.consensus.evidence import check_evidence
+from ledger.consensus.jolteon import CLOCK_AHEAD_MS
 from ledger.consensus.leader import Reputation, RoundRobin
-from ledger.consensus.messages import BLOCKS_PER_RESPONSE_MAX, TimeoutMessage, VoteMessage, decode_message
+from ledger.consensus.messages import BLOCKS_PER_RESPONSE_MAX, Proposal, TimeoutMessage, VoteMessage, decode_message
 from ledger.identifiers import ValidatorIndex
+from ledger.members.validators import ValidatorSet
 from tests.consensus.adversary import FAULTY, Adversary
-from tests.consensus.network import TestNetwork
+from tests.consensus.network import TIMING, TestNetwork
 
 LEADERS = pytest.mark.parametrize("leaders", [RoundRobin, Reputation])
 
@@ -288,3 +291,34 @@ def test_a_second_host_with_the_same_key_silences_the_member() -> None:
     adversary.show(adversary.propose(2, qc_a1), 0)
     assert adversary.votes == votes
     assert member.engine.on_connected(ValidatorIndex(1), adversary.network.now_ms)
+
+
+class FaultyBegins:
+    """The faulty validator leads the first round, member 0 all others."""
+
+    history = 0
+
+    def __init__(self, validators: ValidatorSet) -> None:
+        pass
+
+    def leader(self, round_: int, parent: TreeBlock, tree: BlockTree) -> ValidatorIndex:
+        return ValidatorIndex(FAULTY if round_ == 1 else 0)
+
+
+def test_a_block_dated_ahead_does_not_cost_the_next_leader_its_round() -> None:
+    """P8 lets a block be 2 s ahead, longer than a round: the next one is due by the clock, not by that date."""
+    adversary = Adversary(leaders=FaultyBegins)
+    network = adversary.network
+    dated_ahead = adversary.propose(1, adversary.genesis, time_ms=network.now_ms + CLOCK_AHEAD_MS)
+    adversary.show(dated_ahead, 0, 1, 2)
+    entered_ms = network.now_ms
+    adversary.show(adversary.certify(dated_ahead, 0, 1), 0)
+    leader = adversary.member(0)
+    assert leader.engine.round == 2
+    network.run(TIMING.block_interval_ms)
+    said = [decode_message(effect.message) for effect in leader.effects if isinstance(effect, Broadcast)]
+    (proposal,) = [message for message in said if isinstance(message, Proposal)]
+    assert proposal.header.time_ms == dated_ahead.header.time_ms + 1
+    assert network.now_ms == entered_ms + TIMING.block_interval_ms
+    adversary.show(proposal, 1, 2)
+    assert {voter for voter, block in adversary.votes if block == bytes(proposal.id)} == {0, 1, 2}
