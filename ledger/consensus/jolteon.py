@@ -174,6 +174,8 @@ class Jolteon:
         self._checkpoint: QuorumCheckpoint | None = None
         self._unreached: QuorumCheckpoint | None = None
         """A larger checkpoint than this member has executed."""
+        self._cosigned_before: CheckpointCosignature | None = None
+        """What was cosigned before a restart, until the log has been rebuilt as far and compared (P20b)."""
         self._proposals: dict[tuple[int, int], Proposal] = {}
         """The first one by (round, author)."""
         self._waiting: dict[BlockId, Proposal] = {}
@@ -230,6 +232,7 @@ class Jolteon:
         trusted = slots.unreadable == 0
         if safety is not None and slots.payload is not None:
             safety.restore(read_record(slots.payload, self._validators))
+            self._cosigned_before = safety.record.last_cosigned
         highest_block = 0
         for frame in frames:
             self._recovered = True
@@ -254,7 +257,6 @@ class Jolteon:
         if safety is not None and slots.unreadable == 2:
             safety.stop("both slots of the safety record are unreadable: what this key has signed is not known")
         self._recovered = self._recovered or slots.payload is not None
-        self._check_last_cosigned()
         self._started = False
         self._effects = []
         self._armed = {}
@@ -267,19 +269,22 @@ class Jolteon:
         block.journaled = True
         self._add(block, 0)
 
-    def _check_last_cosigned(self) -> None:
-        """Compare the rebuilt log with what was cosigned before the restart (P20b).
+    def _compare_with_cosigned(self) -> None:
+        """Compare the rebuilt log with what was cosigned before the restart, once it reaches as far (P20b).
 
         Raises:
             InvariantBrokenError: The same blocks gave another log this time.
         """
-        last = self._safety.record.last_cosigned if self._safety is not None else None
+        last = self._cosigned_before
         root = self._application.log_root(last.size) if last is not None else None
-        if last is not None and root is not None and root != last.root:
+        if last is None or root is None:
+            return
+        if root != last.root:
             raise InvariantBrokenError(
                 f"the log at height {last.height} was cosigned with root {last.root.hex()}; "
-                f"executing the journal gives {root.hex()}"
+                f"executing its blocks again gives {root.hex()}"
             )
+        self._cosigned_before = None
 
     # Events
 
@@ -610,6 +615,7 @@ class Jolteon:
             self._emit(Committed(Height(one.height), one.id, one.round))
             self._effects += self._application.commit(one.proposal)
             self._pacemaker.note_commit(one.round)
+        self._compare_with_cosigned()
         for waiting in [p.id for p in self._waiting.values() if p.header.round <= self._tree.root.round]:
             del self._waiting[waiting]
         unreached, self._unreached = self._unreached, None
@@ -926,7 +932,7 @@ class Jolteon:
             return False
         if self._leaders.leader(round_, parent, self._tree) != self._me or not self._is_active(now_ms):
             return False
-        # A parent may be dated ahead of this clock (P8): that time is not waited for, or it would cost its child's round.
+        # A parent may be dated ahead of this clock (P8). To wait for that time would cost its child the round.
         due_ms = min(parent.time_ms, self._entered_ms) + self._timing.block_interval_ms
         if now_ms < due_ms:
             self._arm(PROPOSE_TIMER, due_ms)

@@ -9,7 +9,7 @@ from ledger.blocks.checkpoint import Cosignature, QuorumCheckpoint, checkpoint_t
 from ledger.consensus.cosigning import SIZES_MAX, CosignatureCollector
 from ledger.consensus.effects import Halt
 from ledger.consensus.messages import CheckpointCosignature
-from ledger.errors import InvalidInputError
+from ledger.errors import InvalidInputError, InvariantBrokenError
 from ledger.identifiers import Digest, ValidatorIndex
 from tests.consensus.network import Member, TestNetwork, signers_of
 
@@ -131,3 +131,19 @@ def test_one_validator_cannot_fill_the_collector() -> None:
     assert collector.needs(statement(1, 999 - SIZES_MAX))
     collector.add(statement(2, 5))
     assert collector.add(statement(3, 5)) is not None
+
+
+@pytest.mark.parametrize("journal_kept", [True, False])
+def test_a_log_that_is_not_the_one_cosigned_stops_the_member(journal_kept: bool) -> None:
+    """P20b: compared as soon as the log is rebuilt as far, from the journal or from what the others send."""
+    network, member = busy_network()
+    cosigned_before = member.safety.record.last_cosigned
+    assert cosigned_before is not None
+    other = msgspec.structs.replace(cosigned_before, root=Digest(bytes(32)))
+    member.disk.safety = msgspec.structs.replace(member.safety.record, last_cosigned=other).encode()
+    if not journal_kept:
+        member.disk.frames.clear()
+        member.disk.synced = 0
+    with pytest.raises(InvariantBrokenError, match=f"{bytes(32).hex()}.*{cosigned_before.root.hex()}"):
+        network.restart(3)
+        network.run(10_000)
