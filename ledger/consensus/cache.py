@@ -41,6 +41,10 @@ class BoundedCache(Generic[V]):
                 del self._entries[old]
         self._entries[key] = value
 
+    def discard(self, key: Hashable) -> None:
+        """Forget what was put under `key`, if anything was."""
+        self._entries.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()

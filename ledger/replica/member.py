@@ -151,7 +151,7 @@ class Replica:
         self._own: dict[EnvelopeId, bytes] = {}
         """Envelopes admitted here that are not committed yet, to be sent again."""
         self._expiries: BoundedCache[int] = BoundedCache(EXPIRIES_MAX)
-        """Valid-until heights of what was admitted here lately."""
+        """Valid-until heights of what was admitted here lately and is not committed."""
         self._unspread: list[bytes] = []
         self._spread_armed = False
         self._recovering = False
@@ -521,6 +521,7 @@ class Replica:
         for envelope in block.envelopes:
             self.pool.discard(envelope.id)
             self._own.pop(envelope.id, None)
+            self._expiries.discard(envelope.id)
         self._clean_pool({(e.envelope.header.department, e.envelope.header.key_id) for e in block.envelopes})
         return [append, executed]
 

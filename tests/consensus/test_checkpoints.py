@@ -144,6 +144,10 @@ def test_a_log_that_is_not_the_one_cosigned_stops_the_member(journal_kept: bool)
     if not journal_kept:
         member.disk.frames.clear()
         member.disk.synced = 0
-    with pytest.raises(InvariantBrokenError, match=f"{bytes(32).hex()}.*{cosigned_before.root.hex()}"):
+
+    def come_back() -> None:
         network.restart(3)
         network.run(10_000)
+
+    with pytest.raises(InvariantBrokenError, match=f"{bytes(32).hex()}.*{cosigned_before.root.hex()}"):
+        come_back()

@@ -285,3 +285,18 @@ def test_cosignatures_are_durable_before_they_leave() -> None:
                 cosignature = getattr(message, "cosignature", None)
                 if cosignature is not None:
                     assert cosignature.cosignature.signature in saved
+
+
+def test_a_committed_envelope_is_never_said_to_have_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index knows of older ones; who is told that one expired hands in another, and has it twice."""
+    monkeypatch.setattr("ledger.replica.history.PLACEMENTS_BLOCKS", 1)
+    city = City(1)
+    first = city.submit(0, envelope_of(0, 1, count=1, valid_until=2))
+    for sequence in range(2, 6):
+        city.run(1_000)
+        city.submit(0, envelope_of(0, sequence, count=1))
+    city.run(1_000)
+    member = city.members[0]
+    assert member.checkpoint is not None
+    assert member.checkpoint.height > 2
+    assert member.status_of(first).stage == "unknown"
