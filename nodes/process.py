@@ -21,11 +21,13 @@ from pathlib import Path
 
 import uvicorn
 
+from ledger.crypto.backend import active_backend
 from ledger.errors import LedgerError
 from ledger.replica import Options, Replica
 from nodes.backend import choose_backend
 from nodes.block_archive import JournalArchive
 from nodes.certificate_expiry import remind_of_expiry
+from nodes.cli import program_version
 from nodes.data_directory import DataDirectory
 from nodes.gateway.app import create_app
 from nodes.gateway.node_view import RunningNode
@@ -34,6 +36,7 @@ from nodes.journal import BALLAST_BYTES, SEGMENT_BYTES, Journal
 from nodes.keystore import Keystore
 from nodes.network import KEYS_DIRECTORY, NodeEntry, load_network, node_signers
 from nodes.observe import configure_logging
+from nodes.replay import replay
 from nodes.runner import Runner
 from nodes.safety_file import SafetyFile
 from nodes.verification import verify_batch
@@ -151,10 +154,12 @@ async def _run(
             verify=verify_batch,
             options=Options(archive=JournalArchive(journal)),
         )
-        recovered = replica.recover((frame for _, frame in journal.frames()), safety.found)
         index = stack.enter_context(
-            QueryIndex.open(directory / INDEX_FILE, chain=network.genesis.chain, journal_height=replica.height)
+            QueryIndex.open(directory / INDEX_FILE, chain=network.genesis.chain, journal_height=journal.height)
         )
+        # Nodes that were launched together share the cores already.
+        workers = None if lifeline is None else 0
+        recovered = replay(replica, journal, safety.found, index.executed, workers=workers)
         view = RunningNode(entry=entry, network=network, index=index)
         runner = Runner(
             replica,
@@ -171,7 +176,25 @@ async def _run(
         reminder = asyncio.create_task(remind_of_expiry(keys.tls.certificate_pem), name="certificate")
         stack.callback(reminder.cancel)
         await runner.start(peer_listener, recovered)
+        logger.info(
+            "started",
+            extra={
+                "department": entry.code,
+                "network": network.genesis.origin,
+                "height": replica.height,
+                "peers": _address_of(peer_listener),
+                "gateway": _address_of(gateway_listener),
+                "validation": active_backend().name,
+                "version": program_version(),
+            },
+        )
         await _serve(runner, view, gateway_listener, lifeline)
+        logger.info("stopped", extra={"department": entry.code, "height": replica.height})
+
+
+def _address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _node_with_key(nodes: Iterable[NodeEntry], keys: Keystore) -> NodeEntry:
@@ -189,7 +212,9 @@ async def _serve(runner: Runner, view: RunningNode, listener: socket.socket, lif
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(view),
+            # What it would say of itself at the start and the end, the node says with more in it.
             log_config=None,
+            log_level="warning",
             access_log=False,
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_S,

@@ -22,6 +22,7 @@ from ledger.proofs.policy import parse_policy
 from nodes import cli
 from nodes.exit_codes import ExitCode
 from nodes.network import GENESIS_FILE, NETWORK_FILE, POLICY_FILE, NodeAddress, load_network
+from nodes.process import LOG_FILE
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -205,17 +206,18 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a node for the length of a block; it must end well when told to."""
+def running(directory: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node for the length of a block, with its log in its directory; it must end well when told to."""
     command = [sys.executable, "-m", "nodes.cli", "node", "run", str(directory), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with (directory / LOG_FILE).open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
     try:
         yield process
         process.send_signal(signal.SIGTERM)
         assert process.wait(START_S) == ExitCode.GOOD
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def status(url: str, *options: str) -> int:
@@ -225,13 +227,13 @@ def status(url: str, *options: str) -> int:
 
 @pytest.mark.live
 def test_a_node_runs_is_asked_and_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """From `init` to `run` to `status`, and a second process in the same directory is refused."""
+    """`init`, `run`, `status`; a second process in the same directory is refused; the log tells of both ends."""
     directory = init_alone(tmp_path / "n")
     url = load_network(directory).node_of("BM").address.gateway_url
-    with running(directory, "--listen", "127.0.0.1", "--log-level", "ERROR") as process:
+    with running(directory, "--listen", "127.0.0.1") as process:
         deadline = time.monotonic() + START_S
         while status(url) != ExitCode.GOOD:
-            assert process.poll() is None, process.communicate()[1]
+            assert process.poll() is None, (directory / LOG_FILE).read_text()
             assert time.monotonic() < deadline
         capsys.readouterr()
         assert status(url, "--json") == ExitCode.GOOD
@@ -241,6 +243,11 @@ def test_a_node_runs_is_asked_and_stops(tmp_path: Path, capsys: pytest.CaptureFi
         assert code == ExitCode.FAILED
         assert re.fullmatch(rf"mulu: .*in use by process {process.pid}.* \[directory_in_use\]\n", err)
     assert status(url) == ExitCode.UNAVAILABLE
+    lines = [json.loads(line) for line in (directory / LOG_FILE).read_text().splitlines()]
+    assert (lines[0]["message"], lines[0]["department"], lines[0]["height"]) == ("started", "BM", 0)
+    assert url == f"http://{lines[0]['gateway']}"
+    assert lines[-1]["message"] == "stopped"
+    assert {line["logger"] for line in lines} == {"nodes.process", "nodes.gateway.app"}
 
 
 def test_the_status_of_a_node_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
