@@ -181,7 +181,7 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
     detail = {
-        "not_found": "the gateway has no such path",
+        "not_found": "the gateway has no such path; /openapi.json describes those it has",
         "method_not_allowed": f"the path does not know the method {request.method[:20]}",
     }.get(code, "the request cannot be understood")
     return response_of(ProblemError(code, detail, headers=error.headers), request_id_of(request))
