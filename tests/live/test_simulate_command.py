@@ -114,7 +114,7 @@ def test_no_node_outlives_the_run(run: Run, capsys: pytest.CaptureFixture[str]) 
     identifier = run.bundles[0].name.removesuffix(".json")
     for node in load_network(run.out / "network").nodes.values():
         assert cli.main(["trace", identifier, "--node", node.address.gateway_url]) == ExitCode.UNAVAILABLE
-        assert re.fullmatch(r"mulu: no answer from [^\n]+ \[node_unavailable\]\n", capsys.readouterr().err)
+        assert re.fullmatch(r"mulu: no node answers at [^\n]+ \[node_unavailable\]\n", capsys.readouterr().err)
 
 
 def verify(bundle: Path, policy: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -61,6 +60,6 @@ def test_a_certificate_that_was_never_issued(city_at_work: CityAtWork) -> None:
     launcher = city_at_work.launcher
     url = launcher.gateway_url(launcher.codes[0])
     parts = parse_identifier(changed_certificate(url)["identifier"])
-    code, out, err = trace(format_identifier(replace(parts, serial="20991231ZZZZZZZZ")), url)
+    code, out, err = trace(format_identifier(parts._replace(serial="20991231ZZZZZZZZ")), url)
     assert (code, out) == (ExitCode.NOT_FOUND, "")
     assert re.fullmatch(r"mulu: [^\n]+ \[not_found\]\n", err)
