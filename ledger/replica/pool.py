@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 
 from ledger.errors import NotYetError
@@ -16,12 +17,16 @@ POOL_ENVELOPES_MAX = 4 * ENVELOPES_PER_BLOCK_MAX
 POOL_BYTES_MAX = 64 << 20
 """Bytes of all waiting envelopes together."""
 
+DEPARTMENT_ENVELOPES_MAX = POOL_ENVELOPES_MAX // 4
+DEPARTMENT_BYTES_MAX = POOL_BYTES_MAX // 4
+"""One department's share, whatever keys it signs with: it may register as many as it likes."""
+
 KeyName = tuple[str, int]
 """(credit code, key id) of the key that signed."""
 
 
 class PoolFullError(NotYetError):
-    """The pool, or the signing key's share of it, is full; later there is room again."""
+    """The pool, or the department's or its key's share of it, is full; later there is room again."""
 
     code = "pool_full"
 
@@ -29,14 +34,17 @@ class PoolFullError(NotYetError):
 class Pool:
     """Envelopes by id, and by key in the order of their sequence numbers.
 
-    Keys are served in the order in which their oldest envelope came; an envelope never leaves before one of the same
-    key with a smaller number, so that a window cannot move past what waits.
+    Keys are served in turn: whose envelopes went into a block stands behind those who waited meanwhile. An envelope
+    never leaves before one of the same key with a smaller number, so that a window cannot move past what waits.
     """
 
     def __init__(self) -> None:
         self._by_id: dict[EnvelopeId, PreparedEnvelope] = {}
         self._by_key: dict[KeyName, list[tuple[int, EnvelopeId]]] = {}
         self._bytes = 0
+        self._envelopes_of: Counter[str] = Counter()
+        self._bytes_of: Counter[str] = Counter()
+        """By department."""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -56,6 +64,10 @@ class Pool:
         """
         if len(self._by_id) >= POOL_ENVELOPES_MAX or self._bytes + len(envelope.raw) > POOL_BYTES_MAX:
             raise PoolFullError(f"the pool holds {len(self._by_id)} envelopes of {self._bytes} bytes")
+        department = envelope.envelope.header.department
+        count, size = self._envelopes_of[department], self._bytes_of[department]
+        if count >= DEPARTMENT_ENVELOPES_MAX or size + len(envelope.raw) > DEPARTMENT_BYTES_MAX:
+            raise PoolFullError(f"{count} envelopes of {size} bytes of one department are waiting already")
         waiting = self._by_key.get(_key_of(envelope), [])
         if len(waiting) >= SEQUENCE_WINDOW:
             raise PoolFullError(f"{len(waiting)} envelopes of one key are waiting already")
@@ -64,7 +76,7 @@ class Pool:
         """Keep an envelope that was admitted, for which there is room, and that is not there yet."""
         self._by_id[envelope.id] = envelope
         insort(self._by_key.setdefault(_key_of(envelope), []), (envelope.envelope.header.sequence, envelope.id))
-        self._bytes += len(envelope.raw)
+        self._count(envelope, 1)
 
     def discard(self, envelope: EnvelopeId) -> None:
         """Forget an envelope, if it is there."""
@@ -74,9 +86,10 @@ class Pool:
         key = _key_of(pooled)
         waiting = self._by_key[key]
         waiting.remove((pooled.envelope.header.sequence, envelope))
-        if not waiting:
-            del self._by_key[key]
-        self._bytes -= len(pooled.raw)
+        del self._by_key[key]
+        if waiting:
+            self._by_key[key] = waiting
+        self._count(pooled, -1)
 
     def keys(self) -> list[KeyName]:
         """Return the keys that have envelopes waiting."""
@@ -112,6 +125,14 @@ class Pool:
             chosen.append(envelope)
             size += len(envelope.raw)
         return tuple(chosen)
+
+    def _count(self, envelope: PreparedEnvelope, sign: int) -> None:
+        department, size = envelope.envelope.header.department, len(envelope.raw)
+        self._bytes += sign * size
+        self._bytes_of[department] += sign * size
+        self._envelopes_of[department] += sign
+        if not self._envelopes_of[department]:
+            del self._envelopes_of[department], self._bytes_of[department]
 
     def _in_order(self) -> Iterator[PreparedEnvelope]:
         for waiting in self._by_key.values():

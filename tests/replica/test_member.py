@@ -29,13 +29,19 @@ NOT_ONE_OF_ITS_KEYS = RevokeEnvelopeKey(key_id=7, reason="there is no such key")
 
 
 def envelope_of(
-    member: int, sequence: int, *, count: int = 4, valid_until: int = 1_000, record: bytes = NOT_ONE_OF_ITS_KEYS
+    member: int,
+    sequence: int,
+    *,
+    count: int = 4,
+    valid_until: int = 1_000,
+    record: bytes = NOT_ONE_OF_ITS_KEYS,
+    key_id: int = 1,
 ) -> Envelope:
     return seal(
         [record],
         chain=genesis_of(count, "solo" if count == 1 else "jolteon").chain,
         department=CreditCode(f"{member:018d}"),
-        key_id=KeyId(1),
+        key_id=KeyId(key_id),
         sequence=sequence,
         valid_until=Height(valid_until),
         signer=SigningKey.from_seed(sha256(f"{member}/envelope".encode())),
