@@ -55,10 +55,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "bench",
         help="measure throughput on this machine",
         description="Measure throughput on this machine.",
-        epilog="examples:\n  mulu bench validation\n  mulu bench targets --quick",
+        epilog="examples:\n  mulu bench validation\n  mulu bench targets --quick\n  mulu bench --report out",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    measurements = parser.add_subparsers(title="measurements", metavar="MEASUREMENT", required=True)
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="measure everything and write DIR/report.html, to read, with plots"
+    )
+    parser.add_argument(
+        "--targets", type=Path, metavar="FILE", help="with --report: take what `mulu bench targets --json` has printed"
+    )
+    parser.set_defaults(run=run_report, parser=parser)
+    measurements = parser.add_subparsers(title="measurements", metavar="MEASUREMENT")
     validation = measurements.add_parser(
         "validation",
         help="validation and commit of blocks, by stage",
@@ -150,6 +157,31 @@ def run_targets(arguments: argparse.Namespace) -> int:
         say=_say,
     )
     print(json.dumps(document, indent=2, ensure_ascii=False) if arguments.json else as_text(document))
+    return ExitCode.GOOD
+
+
+def run_report(arguments: argparse.Namespace) -> int:
+    """Measure targets and plots, and write the page."""
+    from nodes.measurements.page import page
+    from nodes.measurements.targets_report import measure_document, measure_plots, read_document
+
+    if arguments.report is None:
+        arguments.parser.error("say what to measure: validation, targets, or everything with --report DIR")
+    arguments.report.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.gettempdir())
+    if arguments.targets is not None:
+        document = read_document(arguments.targets)
+    else:
+        document = measure_document(
+            rows=None, quick=False, rounds=ROUNDS, seed=1, slow={}, directory=directory, say=_say
+        )
+    plots = measure_plots(seed=1, rounds=ROUNDS, directory=directory, say=_say)
+    place = arguments.report / "report.html"
+    place.write_text(page(document, plots), encoding="utf-8")
+    (arguments.report / "report.json").write_text(
+        json.dumps({"targets": document, "plots": plots}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    print(place)
     return ExitCode.GOOD
 
 

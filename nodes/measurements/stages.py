@@ -42,6 +42,7 @@ from nodes.files import DiskFolder
 from nodes.journal import Journal
 from nodes.measurements.rounds import Sample
 from nodes.measurements.slowing import NOT_SLOWED, Slowing
+from nodes.pipeline import Gauges, KnownKeys, Pipeline
 from nodes.verification import verify_batch
 
 T = TypeVar("T")
@@ -157,16 +158,34 @@ class Passes:
             InvariantBrokenError: Another number of records was refused, or this pass ended in another state.
             OSError, StorageFailedError: The journal cannot be written.
         """
-        self._done += 1
-        place = self.directory / str(self._done)
-        place.mkdir(parents=True)
         state = copy_of(self.state)
-        with open_journal(place, state.chain) as journal:
+        with open_journal(self._new_directory(), state.chain) as journal:
             validation = _TimedValidation(state, journal, self.verify, self.slowing)
             for raw in self.blocks:
                 validation.apply(raw)
         self.check(validation.refused, state.root)
         return validation.sample()
+
+    def run_ahead(self, pipeline: Pipeline) -> Sample:
+        """Validate and commit all blocks once, each prepared by `pipeline` while those before it are executed.
+
+        The stages of the sample are the pipeline's own: what its workers and this side were busy with.
+        """
+        state, pipeline.gauges, refused, records = copy_of(self.state), Gauges.zero(), 0, 0
+        with open_journal(self._new_directory(), state.chain) as journal:
+            start = time.perf_counter()
+            ready = pipeline.prepare(self.blocks, KnownKeys(state))
+            for raw, prepared in zip(self.blocks, ready, strict=True):
+                execution = execute_block(state, prepared, self.verify)
+                state.advance(execution)
+                commit(journal, raw, execution)
+                records += sum(map(len, execution.results))
+                refused += _refused(execution)
+            seconds = time.perf_counter() - start
+        self.check(refused, state.root)
+        gauges = pipeline.gauges
+        busy_s = {"ahead": gauges.examine.busy_s, "take over": gauges.take_over.busy_s, "wait": gauges.wait.busy_s}
+        return Sample(records, seconds, busy_s)
 
     def check(self, refused: int, root: Digest) -> None:
         """Check that a pass did what all of them must do."""
@@ -175,6 +194,12 @@ class Passes:
         if self.root not in (None, root):
             raise InvariantBrokenError("the same blocks gave different states")
         self.refused_count, self.root = refused, root
+
+    def _new_directory(self) -> Path:
+        self._done += 1
+        place = self.directory / str(self._done)
+        place.mkdir(parents=True)
+        return place
 
 
 class _TimedValidation:
@@ -211,7 +236,7 @@ class _TimedValidation:
             journal=journal_s,
         )
         self._records += sum(map(len, execution.results))
-        self.refused += sum(code != ACCEPTED for codes in execution.results for code in codes)
+        self.refused += _refused(execution)
 
     def _note(self, **took_s: float) -> None:
         for name, seconds in took_s.items():
@@ -222,6 +247,10 @@ class _TimedValidation:
         """Return the times of all blocks so far. What was done twice counts once."""
         stage_s = {stage: max(0.0, seconds) for stage, seconds in self._stage_s.items()}
         return Sample(self._records, sum(stage_s.values()), stage_s)
+
+
+def _refused(execution: Execution) -> int:
+    return sum(code != ACCEPTED for codes in execution.results for code in codes)
 
 
 def timed(function: Callable[[], T]) -> tuple[T, float]:

@@ -26,11 +26,14 @@ from nodes.measurements.slowing import NOT_SLOWED, Slowing
 from nodes.measurements.stages import STATELESS, Corpus, Passes, Signed, run_loop, signatures_of, timed
 from nodes.measurements.two_processes import run_with_two, second_process
 from nodes.measurements.validation import binding
+from nodes.pipeline import Pipeline
 from nodes.verification import verify_batch
 
 RECORDS_PER_BLOCK = 10_000
 STATE_KEYS = 10_000
 ROUNDS = 7
+PYTHON_BLOCKS = 3
+"""For two processes in Python: enough that the first block, for which one of them waits, does not count much."""
 BATCH_MIN = 4_096
 """Signatures a batch in row 1, at the least."""
 CRAFTED = 10_000
@@ -244,13 +247,31 @@ class _Course:
         return {"portable": under("native-portable", lambda: _verify_all(self._loop_signatures()))}
 
     def _tasks_3(self) -> dict[str, Task]:
-        return {"k=1": self._passes("k=1", 1).run}
+        return self._whole_tasks(1)
 
     def _tasks_4(self) -> dict[str, Task]:
-        return {**self._tasks_3(), "k=256": self._passes("k=256", 256).run}
+        return {**self._whole_tasks(1), **self._whole_tasks(256)}
+
+    @cache  # noqa: B019 - rows 3 and 4 share tasks; the object lives as long as the measurement
+    def _whole_tasks(self, k: int) -> dict[str, Task]:
+        """Whole validation on one core, which shows what each stage costs, and on two where there are two."""
+        alone = self._passes(f"k={k}, one core", k)
+        tasks: dict[str, Task] = {f"k={k}, one core": alone.run}
+        # A slowed stage is slow where stages are taken apart, and nothing else would be comparable with it.
+        if cores() > 1 and not self._settings.slowing.factors:
+            pipeline = self._pipeline()
+            passes = self._passes(f"k={k}", k)
+            tasks[f"k={k}"] = lambda: passes.run_ahead(pipeline)
+        else:
+            tasks[f"k={k}"] = tasks[f"k={k}, one core"]
+        return tasks
+
+    @cache  # noqa: B019 - one for all tasks
+    def _pipeline(self) -> Pipeline:
+        return self._stack.enter_context(Pipeline(workers=1))
 
     def _tasks_5(self) -> dict[str, Task]:
-        whole = self._python("python, two", 1, first_only=False)
+        whole = self._python("python, two", 1, blocks_max=PYTHON_BLOCKS)
         pool = self._stack.enter_context(second_process())
         numbers = iter(range(1_000))
 
@@ -269,7 +290,7 @@ class _Course:
             self._settings.say(f"making a state of {name}")
             state = self._corpus.with_state_keys(keys).state()
             tasks[name] = Passes(
-                state, self._blocks[1], None, self._folder / name.replace(" ", "-"), slowing=self._settings.slowing
+                state, self._blocks[1][:1], None, self._folder / name.replace(" ", "-"), slowing=self._settings.slowing
             ).run
         return tasks
 
@@ -302,9 +323,9 @@ class _Course:
     def _python_task(self, k: int) -> Task:
         return under("python", self._python(f"python k={k}", k).run)
 
-    def _python(self, name: str, k: int, *, first_only: bool = True) -> Passes:
+    def _python(self, name: str, k: int, *, blocks_max: int = 1) -> Passes:
         """Return passes in Python, which must come to the same state as the native ones."""
-        blocks = self._blocks[k][:1] if first_only else self._blocks[k]
+        blocks = self._blocks[k][:blocks_max]
         native = Passes(self._state, blocks, None, self._folder / f"{name}-native")
         native.run()
         with using("python"):
@@ -335,10 +356,10 @@ class _Course:
         return _row(target, taken.ratio("portable", "loop"), taken, "signatures", _rates(taken, "loop", "portable"))
 
     def _row_3(self, target: Target, taken: Rounds) -> Row:
-        return self._whole(target, taken.ratio("k=1", "loop"), taken, "k=1")
+        return self._pipelined(target, taken.ratio("k=1", "loop"), taken, "k=1")
 
     def _row_4(self, target: Target, taken: Rounds) -> Row:
-        return self._whole(target, taken.ratio("k=256", "k=1"), taken, "k=256")
+        return self._pipelined(target, taken.ratio("k=256", "k=1"), taken, "k=256")
 
     def _row_5a(self, target: Target, taken: Rounds) -> Row:
         return self._whole(target, taken.ratio("python k=1", "loop"), taken, "python k=1")
@@ -377,6 +398,17 @@ class _Course:
         (index, proposer), *_ = self._named
         named = {"index": index, "proposer": proposer}
         return _row(target, taken.ratio("accept", "refuse"), taken, "signatures", {"named": named})
+
+    def _pipelined(self, target: Target, figure: Figure, taken: Rounds, task: str) -> Row:
+        """Return a row on two cores: the side that has more to do binds, and of it the largest stage."""
+        stages, two = taken.stage_us(f"{task}, one core"), taken.stage_us(task)
+        more = {**_rates(taken, task, f"{task}, one core"), "stages_us": _us(stages)}
+        if "ahead" not in two:
+            return _row(target, figure, taken, binding(stages), {"cores": 1, **more})
+        ahead = {stage: us for stage, us in stages.items() if stage in STATELESS}
+        here = {stage: us for stage, us in stages.items() if stage not in STATELESS} | {"take over": two["take over"]}
+        side = ahead if sum(ahead.values()) > sum(here.values()) else here
+        return _row(target, figure, taken, binding(side), {"cores": 2, **more, "pipeline_us": _us(two)})
 
     def _whole(self, target: Target, figure: Figure, taken: Rounds, task: str) -> Row:
         stages = taken.stage_us(task)

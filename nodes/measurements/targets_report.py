@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import time
@@ -11,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ledger.errors import DecodeError
 from nodes.machine import describe, validation_backend
 from nodes.measurements.live import live_rows
 from nodes.measurements.slowing import Slowing
+from nodes.measurements.sweep import SweepSettings, sweep
 from nodes.measurements.targets import QUICK, TARGETS, Settings, measure_targets
 
 SCHEMA = "mulu.targets/1"
@@ -21,7 +24,7 @@ SCHEMA = "mulu.targets/1"
 CORPUS = "scenarios.beijing.corpus"
 """Makes the records, as a module with `make_corpus`: by name, because nodes know no scenario."""
 
-BLOCKS, QUICK_BLOCKS = 3, 2
+BLOCKS, QUICK_BLOCKS = 6, 3
 RECORDS_PER_DEPARTMENT = 188
 """Of 53 departments: one block of nearly 10,000 records."""
 
@@ -76,6 +79,30 @@ def measure_document(
         "seconds": round(time.monotonic() - began, 1),
         "rows": [row.document() for row in report.rows],
     }
+
+
+def measure_plots(*, seed: int, rounds: int, directory: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure what the report draws, and return it."""
+    say("report: making and signing the records")
+    make_corpus = importlib.import_module(CORPUS).make_corpus
+    corpus = make_corpus(seed, records_per_department=QUICK_BLOCKS * RECORDS_PER_DEPARTMENT, state_keys=1_000)
+    return sweep(SweepSettings(corpus, directory, rounds, say=say))
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return a document that was measured before.
+
+    Raises:
+        OSError: The file cannot be read.
+        DecodeError: It holds no such document.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] == SCHEMA:
+            return dict(document)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise DecodeError(f"{path}: no document of the form {SCHEMA}: make one with `mulu bench targets --json`")
 
 
 def commit_of(place: Path) -> str | None:

@@ -36,7 +36,7 @@ ROW = {
         "met": {"type": ["boolean", "null"]},
         "rounds": {"type": "integer", "minimum": 0},
         "spread": {"type": "number", "minimum": 0},
-        "binding": {"enum": [*STAGES, REST, None]},
+        "binding": {"enum": [*STAGES, "take over", REST, None]},
         "why": {"type": "string", "minLength": 1},
     },
     "required": ["row", "measured", "target", "moonshot", "met", "rounds", "spread", "binding"],
