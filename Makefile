@@ -6,9 +6,11 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 # More arguments for the command behind a target: make simulate ARGS="--departments 4 --json"
 ARGS  ?=
+# Records in the journal that `make replay` writes and replays.
+RECORDS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help simulate test bench bench-targets bench-guard lint format coverage compose-check clean
+.PHONY: help simulate test bench bench-targets bench-guard replay lint format coverage compose-check clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +38,9 @@ bench-targets: $(READY) ## Measure how far this machine reaches the project's ta
 
 bench-guard: $(READY) ## Fail if something has become slower than benchmarks/ratios.json says (an idle machine, please)
 	@$(BIN)/python -m benchmarks.guard $(ARGS)
+
+replay: $(READY) ## Measure how a member comes back from a long journal: make replay RECORDS=10000000
+	@$(BIN)/python benchmarks/replay.py --records $(RECORDS) $(ARGS)
 
 lint: $(READY) ## Check format, lint, types, Dockerfile and compose file
 	$(BIN)/ruff format --check .

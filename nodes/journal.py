@@ -111,6 +111,11 @@ class Journal:
         """Offset up to which everything is on the disk."""
         return self._synced
 
+    @property
+    def height(self) -> Height:
+        """The greatest height that it has a block of, committed or not; 0 without any."""
+        return Height(self._blocks.height)
+
     def append(self, frame: Frame) -> int:
         """Append `frame` and return its offset. It is durable only after the next `sync`.
 

@@ -111,10 +111,10 @@ class _Examined(NamedTuple):
 class Pipeline:
     """Prepares blocks ahead. Use it in a `with`; without workers it prepares each block when it is asked for."""
 
-    def __init__(self, *, workers: int) -> None:
+    def __init__(self, *, workers: int, gauges: Gauges | None = None) -> None:
         """Start `workers` processes; 0 for none."""
         self.workers = workers
-        self.gauges = Gauges.zero()
+        self.gauges = gauges or Gauges.zero()
         self._pool: Executor | None = None
         if workers:
             # Not forked: a process that has threads is not to be copied. The backend is the one of this process.

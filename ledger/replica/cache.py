@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from ledger.consensus.cache import BoundedCache, SharedCache
 from ledger.identifiers import BlockId
-from ledger.limits import ENVELOPES_PER_BLOCK_MAX
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 
 PREPARED_ENVELOPES_MAX = 16_384
 PREPARED_BLOCKS_MAX = 256
-ENVELOPES_IN_BLOCKS_MAX = 4 * ENVELOPES_PER_BLOCK_MAX
-"""Envelopes of all prepared blocks together: each takes some kilobytes, and what waits for its quorum is few blocks."""
+RECORDS_IN_BLOCKS_MAX = 131_072
+"""Records of all prepared blocks together, at about a kilobyte each: four of the fullest blocks, where three wait for
+their quorum."""
 
 
 class PreparedBlocks:
@@ -20,7 +20,7 @@ class PreparedBlocks:
 
     def __init__(self) -> None:
         self._blocks: dict[BlockId, PreparedBlock] = {}
-        self._envelopes = 0
+        self._records = 0
 
     def get(self, block: BlockId) -> PreparedBlock | None:
         """Return the block with this id, or None if it was not put or is forgotten."""
@@ -30,9 +30,9 @@ class PreparedBlocks:
         """Keep `block`, and at least this one."""
         self.discard(block.id)
         self._blocks[block.id] = block
-        self._envelopes += len(block.envelopes)
+        self._records += _records_in(block)
         while len(self._blocks) > 1 and (
-            self._envelopes > ENVELOPES_IN_BLOCKS_MAX or len(self._blocks) > PREPARED_BLOCKS_MAX
+            self._records > RECORDS_IN_BLOCKS_MAX or len(self._blocks) > PREPARED_BLOCKS_MAX
         ):
             self.discard(next(iter(self._blocks)))
 
@@ -40,7 +40,11 @@ class PreparedBlocks:
         """Forget a block, if it is there."""
         forgotten = self._blocks.pop(block, None)
         if forgotten is not None:
-            self._envelopes -= len(forgotten.envelopes)
+            self._records -= _records_in(forgotten)
+
+
+def _records_in(block: PreparedBlock) -> int:
+    return sum([len(envelope.records) for envelope in block.envelopes])
 
 
 class MemberCache(SharedCache):

@@ -22,6 +22,11 @@ class HeightIndex:
         self._heights.insert(place, height)
         self._offsets.insert(place, offset)
 
+    @property
+    def height(self) -> int:
+        """The greatest height noted; 0 without any."""
+        return self._heights[-1] if self._heights else 0
+
     def offsets(self, height: int) -> tuple[int, ...]:
         """Return the offsets noted for `height`, in the order they were noted; empty if there are none."""
         first, last = bisect_left(self._heights, height), bisect_right(self._heights, height)

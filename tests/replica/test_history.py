@@ -16,9 +16,10 @@ from ledger.identifiers import BlockId, Digest, EnvelopeId, Height, KeyId
 from ledger.registers.members.records import RevokeEnvelopeKey
 from ledger.replica import history as history_module
 from ledger.replica.attested import place_of
-from ledger.replica.cache import ENVELOPES_IN_BLOCKS_MAX, MemberCache, PreparedBlocks
+from ledger.replica.cache import RECORDS_IN_BLOCKS_MAX, MemberCache, PreparedBlocks
 from ledger.replica.history import History, MemoryArchive
 from ledger.state.prepared import PreparedBlock
+from ledger.validation.envelopes import prepare_envelope
 from tests.state.small_ledger import HOUSING, SmallLedger, key_of
 
 GENESIS = SmallLedger().state
@@ -118,14 +119,16 @@ def test_an_index_is_found_in_its_block() -> None:
         place_of(history._sizes, 7)
 
 
-def test_prepared_blocks_are_bounded_by_their_envelopes() -> None:
+def test_prepared_blocks_are_bounded_by_their_records() -> None:
     """The oldest go; a block that alone is too large stays until the next one comes."""
     header = proposal(1, []).header
-    large = PreparedBlock(BlockId(b"1" * 32), header, (None,) * ENVELOPES_IN_BLOCKS_MAX)  # type: ignore[arg-type]
+    one = prepare_envelope(envelope(1), GENESIS.chain)
+    many = one._replace(records=one.records * RECORDS_IN_BLOCKS_MAX)
+    large = PreparedBlock(BlockId(b"1" * 32), header, (many,))
     blocks = PreparedBlocks()
     blocks.put(large)
     assert blocks.get(large.id) is large
-    small = PreparedBlock(BlockId(b"2" * 32), header, (None,))  # type: ignore[arg-type]
+    small = PreparedBlock(BlockId(b"2" * 32), header, (one,))
     blocks.put(small)
     assert blocks.get(large.id) is None
     assert blocks.get(small.id) is small

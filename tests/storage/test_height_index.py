@@ -17,3 +17,4 @@ def test_the_index_gives_back_what_was_noted_in_that_order(notes: list[tuple[int
     assert len(index) == len(notes)
     for height in range(10):
         assert index.offsets(height) == tuple(offset for noted, offset in notes if noted == height)
+    assert index.height == max((height for height, _ in notes), default=0)
