@@ -26,36 +26,46 @@ FACTS_MAX = 65_536
 class BoundedCache(Generic[V]):
     """A map that forgets its oldest half when it is full, so that its order of forgetting is the same on every run."""
 
-    def __init__(self, entries_max: int) -> None:
-        self._entries_max = entries_max
-        self._entries: dict[Hashable, V] = {}
+    def __init__(self, entries_max: int, *, size_max: int | None = None) -> None:
+        """Args: `size_max` bounds the sizes of all entries together; the newest entry is kept however large it is."""
+        self._entries_max, self._size_max = entries_max, size_max
+        self._entries: dict[Hashable, tuple[V, int]] = {}
+        self._size = 0
 
     def get(self, key: Hashable) -> V | None:
         """Return what was put under `key`, or None if nothing was or it is forgotten."""
-        return self._entries.get(key)
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
 
-    def put(self, key: Hashable, value: V) -> None:
-        """Keep `value` under `key`."""
+    def put(self, key: Hashable, value: V, *, size: int = 0) -> None:
+        """Keep `value` under `key`. `size` is what it takes, in the unit of `size_max`."""
+        self.discard(key)
         if len(self._entries) >= self._entries_max:
-            for old in list(self._entries)[: self._entries_max // 2]:
-                del self._entries[old]
-        self._entries[key] = value
+            self._forget(self._entries_max // 2, self._size_max)
+        elif self._size_max is not None and self._size + size > self._size_max:
+            self._forget(self._entries_max, self._size_max // 2 - size)
+        self._entries[key] = value, size
+        self._size += size
 
     def discard(self, key: Hashable) -> None:
         """Forget what was put under `key`, if anything was."""
-        self._entries.pop(key, None)
+        forgotten = self._entries.pop(key, None)
+        if forgotten is not None:
+            self._size -= forgotten[1]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
+    def _forget(self, entries_left: int, size_left: int | None) -> None:
+        """Forget the oldest until at most so many are left, of at most that size together."""
+        for old in list(self._entries):
+            if len(self._entries) <= entries_left and (size_left is None or self._size <= size_left):
+                return
+            self.discard(old)
 
 
 class SharedCache:
     """Decoded messages by their bytes, and facts about signatures by everything they depend on."""
 
     def __init__(self) -> None:
-        self._messages: BoundedCache[Message] = BoundedCache(MESSAGES_MAX)
-        self._message_bytes = 0
+        self._messages: BoundedCache[Message] = BoundedCache(MESSAGES_MAX, size_max=MESSAGE_BYTES_MAX)
         self._facts: BoundedCache[bool] = BoundedCache(FACTS_MAX)
 
     def decode(self, data: bytes) -> Message:
@@ -67,11 +77,7 @@ class SharedCache:
         message = self._messages.get(data)
         if message is None:
             message = decode_message(data)
-            self._message_bytes += len(data)
-            if self._message_bytes > MESSAGE_BYTES_MAX:
-                self._messages.clear()
-                self._message_bytes = len(data)
-            self._messages.put(data, message)
+            self._messages.put(data, message, size=len(data))
         return message
 
     def knows(self, fact: Hashable) -> bool:

@@ -9,6 +9,9 @@ from ledger.identifiers import BlockId
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 
 PREPARED_ENVELOPES_MAX = 16_384
+PREPARED_ENVELOPE_BYTES_MAX = 64 << 20
+"""Bytes of all prepared envelopes together, as many as may wait in a pool: anybody may send what is refused later."""
+
 PREPARED_BLOCKS_MAX = 256
 RECORDS_IN_BLOCKS_MAX = 131_072
 """Records of all prepared blocks together, at about a kilobyte each: four of the fullest blocks, where three wait for
@@ -52,7 +55,9 @@ class MemberCache(SharedCache):
 
     def __init__(self) -> None:
         super().__init__()
-        self.envelopes: BoundedCache[PreparedEnvelope] = BoundedCache(PREPARED_ENVELOPES_MAX)
+        self.envelopes: BoundedCache[PreparedEnvelope] = BoundedCache(
+            PREPARED_ENVELOPES_MAX, size_max=PREPARED_ENVELOPE_BYTES_MAX
+        )
         """By their full bytes."""
         self.blocks = PreparedBlocks()
 

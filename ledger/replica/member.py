@@ -446,7 +446,7 @@ class Replica:
         prepared = self._cache.envelopes.get(raw)
         if prepared is None:
             prepared = prepare_envelope(raw, self.validators.chain)
-            self._cache.envelopes.put(raw, prepared)
+            self._cache.envelopes.put(raw, prepared, size=len(raw))
         return prepared
 
     def _spread(self) -> list[Effect]:
