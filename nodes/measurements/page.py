@@ -134,7 +134,8 @@ _TARGETS_LEAD = (
 )
 _LIVE_LEAD = (
     "Real node processes on this machine, every one of them validating everything, with the load made on the same "
-    "cores. A record counts when its sender holds a receipt that a quorum has attested. Latency is from sending to receipt."
+    "cores. A record counts when its sender holds a receipt that a quorum has attested; its latency is from sending to "
+    "receipt."
 )
 _PEERS_LEAD = (
     "End to end, from submission to commit, as their makers or studies published them. Other hardware, other records: "
