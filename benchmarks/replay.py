@@ -67,7 +67,15 @@ def main() -> int:
         command = [sys.executable, __file__, "--replay-only", folder, "--records", str(arguments.records)]
         if arguments.workers is not None:
             command += ["--workers", str(arguments.workers)]
-        return subprocess.run(command, check=False).returncode
+        try:
+            return subprocess.run(command, check=False).returncode
+        finally:
+            _root_file(Path(folder)).unlink()
+
+
+def _root_file(folder: Path) -> Path:
+    """Return where the state root that the writer ended with stands, beside the journal."""
+    return folder.with_name(f"{folder.name}.root")
 
 
 def key(*names: str) -> SigningKey:
@@ -122,8 +130,12 @@ def open_member(folder: Path) -> tuple[Replica, Journal]:
     ), journal
 
 
-def write_journal(folder: Path, records: int, k: int) -> None:
-    """Let a member order `records` records of one kind, `k` to an envelope, and keep its journal."""
+def write_journal(folder: Path, records: int, k: int, *, turns: int | None = None) -> None:
+    """Let a member order `records` records of one kind, `k` to an envelope, and keep its journal.
+
+    Args:
+        turns: Envelopes of each department in a block; by default as many as fill its two megabytes or nearly.
+    """
     member, journal = open_member(folder)
     began = time.perf_counter()
 
@@ -136,12 +148,11 @@ def write_journal(folder: Path, records: int, k: int) -> None:
     carry_out(member.start(member.state.time_ms))
     statements = {row.uscc: systems(row.uscc) for row in load_city().departments}
     sequences = dict.fromkeys(statements, 0)
-    # Enough for a full block and few enough for its two megabytes.
-    envelopes_per_block = max(1, min(64, 160 // k))
+    turns = turns or max(1, min(64, 160 // k))
     left = records
     while left:
         now_ms = member.state.time_ms + 1
-        for _ in range(envelopes_per_block):
+        for _ in range(turns):
             for department, revisions in statements.items():
                 count = min(k, left)
                 if not count:
@@ -169,7 +180,7 @@ def write_journal(folder: Path, records: int, k: int) -> None:
         end="",
     )
     print(f"{len(member.state):,} keys; {took_s:,.0f} s")
-    (folder.parent / f"{folder.name}.root").write_text(member.state.root.hex())
+    _root_file(folder).write_text(member.state.root.hex())
     journal.close()
 
 
@@ -204,7 +215,7 @@ def replay_journal(folder: Path, records: int, workers: int | None) -> int:
             since, since_done = time.perf_counter(), sum(map(len, executed.results))
         done += sum(map(len, executed.results))
         accepted += sum(codes.count(0) for codes in executed.results)
-        if done - since_done >= step or done == records:
+        if done - since_done >= step or (done == records and done > since_done):
             now = time.perf_counter()
             rates.append((done - since_done) / (now - since))
             print(f"{done:>14,} records   {rates[-1]:>9,.0f} /s   {memory_mb():>6,.0f} MB", flush=True)
@@ -222,11 +233,10 @@ def replay_journal(folder: Path, records: int, workers: int | None) -> int:
     print(f"replayed  {done:,} records in {took_s:,.1f} s: {done / took_s:,.0f} /s, peak memory {memory_mb():,.0f} MB")
     for stage, gauge in asdict(gauges).items():
         print(f"          {stage:<10} {gauge['busy_s'] / done * 1e6:6.2f} us a record")
-    change = rates[-1] / rates[0] - 1
+    # One block gives no rate: its beginning is where the workers' start ends.
+    change = rates[-1] / rates[0] - 1 if rates else 0.0
     print(f"          last {step:,} records against the first: {change:+.0%}")
-    root = folder.parent / f"{folder.name}.root"
-    good = member.state.root.hex() == root.read_text() and accepted == done == records
-    root.unlink()
+    good = member.state.root.hex() == _root_file(folder).read_text() and accepted == done == records
     print(
         json.dumps(
             {

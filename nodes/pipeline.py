@@ -53,7 +53,7 @@ class Gauge:
     busy_s: float = 0.0
     blocks: int = 0
     queued: int = 0
-    """Blocks that wait for it now."""
+    """Blocks that are in it now, or wait for it."""
 
     def timed(self, function: Callable[[], T]) -> T:
         """Return what `function` returns, and count it."""
@@ -164,13 +164,11 @@ class Pipeline:
     ) -> Iterator[tuple[T, PreparedBlock | None]]:
         """Yield each item with the block prepared from its bytes; None if it has none or they are not well-formed."""
         under_way: deque[tuple[T, bytes | None, Future[_Examined] | None]] = deque()
-        ahead, ahead_max = 0, BLOCKS_AHEAD_PER_WORKER * self.workers
+        queue, ahead_max = self.gauges.examine, BLOCKS_AHEAD_PER_WORKER * self.workers
         for item, raw in items:
             under_way.append((item, raw, None if raw is None else self._submit(raw, keys)))
-            ahead += raw is not None
-            self.gauges.examine.queued = ahead
-            while ahead > ahead_max or len(under_way) > ITEMS_A_BLOCK * ahead_max:
-                ahead -= under_way[0][1] is not None
+            queue.queued += raw is not None
+            while queue.queued > ahead_max or len(under_way) > ITEMS_A_BLOCK * ahead_max:
                 yield from self._hand_out(*under_way.popleft(), keys)
         while under_way:
             yield from self._hand_out(*under_way.popleft(), keys)
@@ -189,6 +187,7 @@ class Pipeline:
     ) -> Iterator[tuple[T, PreparedBlock | None]]:
         prepared = None
         if raw is not None:
+            self.gauges.examine.queued -= 1
             prepared = self._taken_over(raw, examined, keys)
             if prepared is not None and None in prepared.verified:
                 keys.look_up(prepared)
