@@ -7,7 +7,7 @@
 //!   as plain integers, and only the sums are reduced (`scalar`).
 //! - `msm`: one sum over all R, all distinct keys and B. A key is kept as A and [2^128]A, so every scalar has 128 bits.
 //!
-//! Unsafe code is in three places: `lanes` loads and stores registers, and here the kernel is entered.
+//! Unsafe code is in two places: `lanes` loads and stores registers, and here the kernel is entered.
 
 #![allow(
     clippy::needless_range_loop,

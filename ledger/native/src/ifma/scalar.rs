@@ -59,18 +59,14 @@ impl Sum {
     /// The remainder modulo l, below l.
     ///
     /// Long division, one word a step. Before a step the remainder is below l, so with the next word it is a value v below
-    /// 2^64 l, and q = floor(v / 2^252) is at least the true quotient and at most 2^64. Since 2^252 = l - c with
-    /// c < 2^125, v - q l = (v mod 2^252) - q c, which is below l and above -2^189: adding l once mends it. Where q would
-    /// be 2^64, the quotient 2^64 - 1 does: v - (2^64 - 1) l is below l, for v is below 2^64 l, and above -2^189.
+    /// 2^64 l, and q = floor(v / 2^252) is at most 2^64. Since 2^252 = l - c with c < 2^125,
+    /// v - q l = (v mod 2^252) - q c, which is below l and above -2^190: adding l once mends it.
     pub fn reduce(&self) -> Scalar {
         let mut remainder = [0; 4];
         for &word in self.0.iter().rev() {
             let [r0, r1, r2, r3] = remainder;
-            // The bits of v from 252 on: r3 has 61 bits.
-            let quotient = (u128::from(r3) << 4 | u128::from(r2 >> 60)).min(u128::from(u64::MAX));
-            // v minus the quotient times 2^252; the top word keeps a bit 252 where the quotient was cut.
-            let top = (u128::from(r3) << 64 | u128::from(r2)) - (quotient << 60);
-            let low_bits = [word, r0, r1, top as u64];
+            let quotient = u128::from(r3) << 4 | u128::from(r2 >> 60);
+            let low_bits = [word, r0, r1, r2 & (u64::MAX >> 4)];
             let low_product = quotient * (ORDER_TAIL & u128::from(u64::MAX));
             let high_product = quotient * (ORDER_TAIL >> 64) + (low_product >> 64);
             let product = [low_product as u64, high_product as u64, (high_product >> 64) as u64, 0];
