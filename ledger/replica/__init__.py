@@ -3,6 +3,7 @@
     member      the `Replica`: events in, effects out
     admission   which envelopes get into the pool
     pool        where they wait
+    signatures  what the check of those that others hand on may cost
     history     state, log and blocks as far as they are executed
     attested    the same as of the newest checkpoint with a quorum, to prove things from
     cache       what members in one process may share

@@ -43,6 +43,7 @@ from ledger.replica.attested import AttestedView
 from ledger.replica.cache import MemberCache, RememberingVerifier
 from ledger.replica.history import BlockArchive, History
 from ledger.replica.pool import Pool, PoolFullError
+from ledger.replica.signatures import SignatureChecks
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 from ledger.state.store import State
 from ledger.storage.frames import Frame, FrameKind
@@ -142,6 +143,7 @@ class Replica:
             RememberingVerifier(verify, self._cache) if self._options.remembers_signatures else verify
         )
         self._strict = strict
+        self._signatures = SignatureChecks(self._verify, strict, self._cache)
         self._genesis = genesis
         self.validators = ValidatorSet.of_genesis(genesis)
         self._me = self.validators.index_of(me) if me is not None else None
@@ -430,9 +432,7 @@ class Replica:
                 continue
             useful.append(prepared)
             items.append((public, bytes(prepared.id), prepared.envelope.signature))
-        for (public, _, _), valid in zip(items, self._verify(items), strict=True):
-            if not valid:
-                raise SignatureError(f"an envelope passed on does not verify under key {public.hex()}")
+        self._signatures.check_for_pool(items)
         for prepared in useful:
             if prepared.id not in self.pool:
                 try:
@@ -496,7 +496,7 @@ class Replica:
             seen.add(envelope.id)
             if public is not None:
                 items.append((public, bytes(envelope.id), envelope.envelope.signature))
-        return all(self._verify(items))
+        return self._signatures.approve_for_vote(items)
 
     def commit(self, proposal: Proposal) -> list[Effect]:
         """Execute the next committed block."""
