@@ -1,12 +1,22 @@
-"""Directed attacks on single rules: each fails against the rules, and forks the ledger once its rule is taken out."""
+"""Directed attacks on single rules: each fails against the rules, and works once its rule is taken out.
+
+All but one of them fork the ledger. Without P4's maximum nothing forks, since P7 looks at what was signed; but correct
+leaders are made to propose what nobody may vote for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
-from tests.consensus.adversary import Adversary, NoQuorumError
+from ledger.consensus.block_tree import BlockTree, TreeBlock
+from ledger.consensus.effects import Broadcast
+from ledger.identifiers import ValidatorIndex
+from ledger.members.validators import ValidatorSet
+from tests.consensus.adversary import FAULTY, Adversary, NoQuorumError
+from tests.consensus.network import Member
 from tests.mutants.consensus_rules import MUTANTS
 
 
@@ -129,3 +139,58 @@ def test_the_attack_forks_the_ledger_without_the_rule(name: str) -> None:
     """The rule is what withstands: with it replaced, the same attack makes two histories."""
     with MUTANTS[name].apply():
         assert forks(ATTACKS[name])
+
+
+class MemberTwoLeadsTheThird:
+    """The faulty validator leads all rounds but the third."""
+
+    history = 0
+
+    def __init__(self, validators: ValidatorSet) -> None:
+        pass
+
+    def leader(self, round_: int, parent: TreeBlock, tree: BlockTree) -> ValidatorIndex:
+        return ValidatorIndex(2 if round_ == 3 else FAULTY)
+
+
+def misled_leader() -> tuple[Member, Member]:
+    """Show a correct leader timeouts that name round 1 with the genesis in its place; return it and a voter.
+
+    The voter is shown what the leader says then.
+    """
+    adversary = Adversary(leaders=MemberTwoLeadsTheThird)
+    a1 = adversary.propose(1, adversary.genesis)
+    adversary.show(a1, 0, 1)
+    adversary.show(adversary.certify(a1, 0, 1), 0, 1)
+    adversary.time_out(0, 1)
+    tc2 = adversary.certify_timeouts(2, 0, 1)
+    assert tc2.high_qc_rounds == (1, 1, 0)
+    adversary.show(msgspec.structs.replace(tc2, high_qc=adversary.genesis), 2)
+    leader, voter = adversary.member(2), adversary.member(0)
+    adversary.show(tc2, 0)
+    for effect in leader.found(Broadcast):
+        assert isinstance(effect, Broadcast)
+        voter.receive(2, effect.message)
+    return leader, voter
+
+
+def test_a_leader_cannot_be_misled_about_what_timeouts_name() -> None:
+    """P4, I5: timeouts with a lower certificate than they name move nobody, so that nobody builds on it."""
+    leader, voter = misled_leader()
+    assert [refusal.code for refusal in leader.refusals] == ["bad_certificate"]
+    assert leader.engine.round == 1
+    assert not voter.refusals
+
+
+def test_a_correct_leader_is_misled_without_the_rule() -> None:
+    """With P4 replaced it enters the round and proposes what P7 forbids: its round is lost, however often it leads."""
+    with MUTANTS["highest round not checked"].apply():
+        leader, voter = misled_leader()
+    assert leader.engine.round == 3
+    assert leader.engine.high_qc.round == 0
+    assert [refusal.code for refusal in voter.refusals] == ["bad_certificate"]
+
+
+def test_every_mutant_has_its_scenario() -> None:
+    """A rule that no scenario holds would be one that nobody misses."""
+    assert MUTANTS.keys() == {*ATTACKS, "highest round not checked"}
