@@ -82,7 +82,7 @@ def live_rows(
 def _stage_us(corpus: Corpus, directory: Path, slowing: Slowing) -> dict[str, float]:
     """Return what the stages of validation take for a record at `K`, on one core."""
     passes = Passes(corpus.state(), corpus.blocks(K), corpus.refused_count, directory / "stages", slowing=slowing)
-    return interleaved({"stages": passes.run}, rounds=3).stage_us("stages")
+    return interleaved({"stages": passes.run}, rounds=7, warm=True).stage_us("stages")
 
 
 def _step(step: Any) -> Mapping[str, Any]:

@@ -63,7 +63,7 @@ def _page(targets: Mapping[str, Any], plots: Mapping[str, Any]) -> Iterator[str]
             )
         ],
     )
-    whole = plots["whole"]
+    whole = sorted(plots["whole"], key=lambda point: (point["backend"] != "python", point["cores"], point["k"]))
     yield from _section(
         "Whole validation: from bytes to a durable journal",
         "k is how many records share an envelope and its signature. In brackets: times the loop that verifies one "
@@ -83,25 +83,11 @@ def _page(targets: Mapping[str, Any], plots: Mapping[str, Any]) -> Iterator[str]
             )
         ],
     )
-    staged = [point for point in whole if "stages_us" in point]
     yield from _section(
         "Where the time goes",
-        "What each stage takes for one record, on one core. The stage that takes longest binds the rate.",
-        [
-            _legend(),
-            bar_chart(
-                [
-                    Bar(
-                        f"{_short(p['backend'])}, k = {p['k']}",
-                        p["stages_us"],
-                        f"{sum(p['stages_us'].values()):.1f} us; binds: {p['binding']}",
-                    )
-                    for p in staged
-                ],
-                COLOURS,
-                x_label="microseconds a record",
-            ),
-        ],
+        "What each stage takes for one record, on one core. The stage that takes longest binds the rate. Each backend "
+        "has a scale of its own.",
+        [_legend(), *_stage_charts(whole)],
     )
     yield from _section(
         "Cost by the size of the state",
@@ -110,14 +96,7 @@ def _page(targets: Mapping[str, Any], plots: Mapping[str, Any]) -> Iterator[str]
         [
             _legend(),
             bar_chart(
-                [
-                    Bar(
-                        f"{p['keys']:,} keys",
-                        p["stages_us"],
-                        f"{sum(p['stages_us'].values()):.1f} us; binds: {p['binding']}",
-                    )
-                    for p in plots["keys"]
-                ],
+                [Bar(f"{p['keys']:,} keys", p["stages_us"], _costs(p)) for p in plots["keys"]],
                 COLOURS,
                 x_label="microseconds a record",
             ),
@@ -181,7 +160,8 @@ def _targets_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"<tr><th>{row['row']}</th><td>{escape(row['what'])}"
         yield f'<div class="detail">{escape(note)}</div></td>' if note else "</td>"
         yield f'<td class="number strong">{_figure(row["measured"])}</td>'
-        yield f'<td class="number">{sign} {row["target"]:,g}</td><td class="number">{sign} {row["moonshot"]:,g}</td>'
+        for bound in (row["target"], row["moonshot"]):
+            yield f'<td class="number">{sign} {_bound(bound)}</td>'
         yield f'<td><span class="mark {kind}">{word}</span></td><td>{escape(row["binding"] or "")}</td></tr>'
     yield "</tbody></table></div>"
 
@@ -201,6 +181,22 @@ def _note(row: Mapping[str, Any]) -> str:
     if "p99_ms" in row:
         notes.append(f"p99 {row['p99_ms']:,} ms; {row['node_us']:g} us of each node for a record")
     return "; ".join(notes)
+
+
+def _stage_charts(whole: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield one chart for each backend, the native one first."""
+    staged = [point for point in whole if "stages_us" in point]
+    for backend in sorted({point["backend"] for point in staged}):
+        bars = [
+            Bar(f"{_short(backend)}, k = {p['k']}", p["stages_us"], _costs(p))
+            for p in staged
+            if p["backend"] == backend
+        ]
+        yield bar_chart(bars, COLOURS, x_label="microseconds a record")
+
+
+def _costs(point: Mapping[str, Any]) -> str:
+    return f"{sum(point['stages_us'].values()):.1f} us; binds: {point['binding']}"
 
 
 def _live_tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -236,6 +232,10 @@ def _legend() -> str:
 
 def _short(backend: str) -> str:
     return "native" if backend.startswith("native") else "Python"
+
+
+def _bound(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:g}"
 
 
 def _figure(value: float | None) -> str:

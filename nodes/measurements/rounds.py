@@ -78,14 +78,19 @@ def interleaved(
     tasks: Mapping[str, Task],
     rounds: int,
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    warm: bool = False,
 ) -> Rounds:
     """Run every task once in each of `rounds` rounds, one after the other.
 
     Args:
+        warm: Run every task once before anything counts: processes have started then, keys are known, caches are full.
         progress: Called after each round with the number of rounds done.
     """
     if rounds < 1:
         raise ValueError("at least one round")
+    for task in tasks.values() if warm else ():
+        task()
     samples: dict[str, list[Sample]] = {name: [] for name in tasks}
     with _settled_collector():
         began_s, began_cpu_s = time.perf_counter(), time.process_time()

@@ -64,7 +64,7 @@ def _batches(settings: SweepSettings) -> list[dict[str, Any]]:
             name = f"{backend} {size}"
             points.append((backend, size, name))
             tasks[name] = under(backend, _verifying(batch))
-    taken = interleaved(tasks, settings.rounds)
+    taken = interleaved(tasks, settings.rounds, warm=True)
     names = {"python": "python", "native-portable": "native-portable", "native": active_backend().name}
     return [{"backend": names[backend], "batch": size, **_point(taken, name)} for backend, size, name in points]
 
@@ -114,7 +114,7 @@ def _whole(settings: SweepSettings, folder: Path, stack: ExitStack) -> list[dict
             two = Passes(state, raws, corpus.refused_count, folder / f"two-{k}")
             tasks[f"two {k}"] = _pipelined(two, pipeline)
             points.append((active_backend().name, 2, k, f"two {k}"))
-    taken = interleaved(tasks, settings.rounds)
+    taken = interleaved(tasks, settings.rounds, warm=True)
     return [
         {"backend": backend, "cores": used, "k": k, **_point(taken, name), **_stages(taken, name, used)}
         for backend, used, k, name in points
@@ -133,7 +133,7 @@ def _keys(settings: SweepSettings, folder: Path) -> list[dict[str, Any]]:
         settings.say(f"report: making a state of {keys:,} keys")
         state = settings.corpus.with_state_keys(keys).state()
         tasks[str(keys)] = Passes(state, blocks, None, folder / f"keys-{keys}", slowing=settings.slowing).run
-    taken = interleaved(tasks, settings.rounds)
+    taken = interleaved(tasks, settings.rounds, warm=True)
     return [
         {"keys": keys, "per_second": round(taken.rate(str(keys)).median), **_stages(taken, str(keys), 1)}
         for keys in settings.keys

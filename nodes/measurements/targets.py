@@ -225,13 +225,11 @@ class _Course:
         tasks: dict[str, Task] = {"loop": lambda: run_loop(self._loop_signatures())}
         for number in self._numbers:
             tasks.update(getattr(self, f"_tasks_{number}")())
-        for task in tasks.values():
-            task()  # Once before it counts: processes have started then, keys are known, files are in the cache.
 
         def progress(done: int) -> None:
             self._settings.say(f"rows {', '.join(self._numbers)}: round {done} of {self._settings.rounds} done")
 
-        return interleaved(tasks, self._settings.rounds, progress)
+        return interleaved(tasks, self._settings.rounds, progress, warm=True)
 
     def _loop_signatures(self) -> Sequence[Signed]:
         return self._signed[:BATCH_MIN] if self._settings.quick else self._signed
