@@ -332,13 +332,14 @@ def _execute_records(
     rulebook: Rulebook,
 ) -> tuple[bytes, tuple[tuple[bytes, ...], ...]]:
     """Return the code and the touched state keys of each record."""
-    codes = bytearray()
+    codes: list[int] = []
     touched: list[tuple[bytes, ...]] = []
+    rules = rulebook.rules
     for record in records:
         try:
             if record is None:
                 raise Refused(RecordRefusal.MALFORMED_RECORD)
-            rulebook.rules[type(record)](record, context)
+            rules[type(record)](record, context)
         except Refused as refused:
             context.refuse_record()
             codes.append(refused.code.number)

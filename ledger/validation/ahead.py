@@ -11,17 +11,16 @@ whatever was not verified under exactly those.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import accumulate, chain, pairwise
+from itertools import chain
 from typing import NamedTuple
 
 from ledger.blocks.block import Block
-from ledger.blocks.envelope import signed_part
 from ledger.encoding import decode, encode
-from ledger.identifiers import BlockId, EnvelopeId
+from ledger.identifiers import BlockId
 from ledger.registers import RULEBOOK
 from ledger.registers.register import Rulebook
-from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
-from ledger.validation.envelopes import parse_envelopes, prepare_block
+from ledger.state.prepared import PreparedBlock, VerifyBatch
+from ledger.validation.envelopes import assemble, parse_envelopes, prepare_block
 
 _ID_BYTES = 32
 
@@ -91,18 +90,6 @@ def take_over(raw: bytes, findings: Findings, rulebook: Rulebook = RULEBOOK) -> 
     envelopes = parse_envelopes(block.payload)
     record_bytes = list(chain.from_iterable([envelope.records for envelope in envelopes]))
     records = rulebook.parse_records(record_bytes, frozenset(findings.not_records))
-    ends = accumulate([len(envelope.records) for envelope in envelopes], initial=0)
-    ids = findings.ids
-    prepared = [
-        PreparedEnvelope(
-            raw_envelope,
-            envelope,
-            EnvelopeId(ids[_ID_BYTES * number : _ID_BYTES * (number + 1)]),
-            signed_part(raw_envelope, header_size),
-            tuple(records[start:end]),
-        )
-        for number, (raw_envelope, envelope, header_size, (start, end)) in enumerate(
-            zip(block.payload, envelopes, findings.header_sizes, pairwise(ends), strict=True)
-        )
-    ]
+    ids = [findings.ids[start : start + _ID_BYTES] for start in range(0, len(findings.ids), _ID_BYTES)]
+    prepared = assemble(block.payload, envelopes, ids, findings.header_sizes, records)
     return PreparedBlock(findings.block, block.header, tuple(prepared), findings.verified)

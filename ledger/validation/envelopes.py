@@ -6,20 +6,25 @@ invalid (P9a); what only the state can tell is left to `ledger.state.transition`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from itertools import chain as chained
+from typing import TypeVar
 
 from ledger.blocks.block import BlockHeader, payload_root
 from ledger.blocks.envelope import Envelope, signed_part
+from ledger.blocks.record import Record
 from ledger.crypto.hashing import Tag, tagged_hashes
 from ledger.crypto.merkle import root_of, tagged_leaf_hashes
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import Decoder, decode, encode
 from ledger.errors import InvalidInputError
-from ledger.identifiers import BlockId, ChainId, Digest, EnvelopeId
+from ledger.identifiers import BlockId, ChainId, Digest
 from ledger.registers import RULEBOOK
 from ledger.registers.register import Rulebook
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope
+
+V = TypeVar("V")
 
 
 class WrongChainError(InvalidInputError):
@@ -141,20 +146,38 @@ def _compare_hashes(
     record_bytes = list(chained.from_iterable([envelope.records for envelope in envelopes]))
     leaves = tagged_leaf_hashes(Tag.RECORD, record_bytes)
     records = rulebook.decode_records(record_bytes)
-    prepared = []
-    start = 0
-    for raw, envelope, header_bytes, envelope_id in zip(raws, envelopes, headers, ids, strict=True):
-        header, count = envelope.header, len(envelope.records)
-        end = start + count
-        root = leaves[start] if count == 1 else root_of(leaves[start:end])
+    roots = leaves
+    if len(leaves) > len(envelopes):
+        roots = [root_of(own) for own in split(leaves, envelopes)]
+    for envelope, root in zip(envelopes, roots, strict=True):
+        header = envelope.header
         if (
             root != header.records_root
             or header.chain != chain_digest
             or envelope.suite != ED25519_SHA256
-            or count != header.record_count
+            or len(envelope.records) != header.record_count
         ):
             return None
-        signed = signed_part(raw, len(header_bytes))
-        prepared.append(PreparedEnvelope(raw, envelope, EnvelopeId(envelope_id), signed, tuple(records[start:end])))
-        start = end
-    return prepared
+    return assemble(raws, envelopes, ids, list(map(len, headers)), records)
+
+
+def assemble(
+    raws: Sequence[bytes],
+    envelopes: Sequence[Envelope],
+    ids: Iterable[bytes],
+    header_sizes: Iterable[int],
+    records: Sequence[Record | None],
+) -> list[PreparedEnvelope]:
+    """Return prepared envelopes from what was found out about each, and about the records of all in a row."""
+    signed = map(signed_part, raws, header_sizes)
+    own_records = split(records, envelopes)
+    return list(map(PreparedEnvelope._make, zip(raws, envelopes, ids, signed, own_records, strict=True)))
+
+
+def split(values: Sequence[V], envelopes: Sequence[Envelope]) -> Iterable[tuple[V, ...]]:
+    """Return what belongs to each envelope of the values that belong to the records of all in a row."""
+    if len(values) == len(envelopes):
+        # None is without records, so each has one.
+        return zip(values, strict=True)
+    ends = accumulate([len(envelope.records) for envelope in envelopes], initial=0)
+    return [tuple(values[start:end]) for start, end in pairwise(ends)]

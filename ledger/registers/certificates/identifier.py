@@ -134,10 +134,9 @@ def _parse_right(text: str) -> IdentifierParts | None:
         return None
     type_code, issuer, state = head
     serial, digits, check = tail.groups()
-    version = int(digits)
-    if version == 0 or mod_37_36_check(mod_37_36_state(serial + digits, state)) != check:
+    if digits == "000" or mod_37_36_check(mod_37_36_state(serial + digits, state)) != check:
         return None
-    return IdentifierParts._make((type_code, issuer, serial, version))
+    return IdentifierParts._make((type_code, issuer, serial, int(digits)))
 
 
 @lru_cache(_CODES_KEPT)
