@@ -36,6 +36,7 @@ from nodes.journal import BALLAST_BYTES, SEGMENT_BYTES, Journal
 from nodes.keystore import Keystore
 from nodes.network import KEYS_DIRECTORY, NodeEntry, load_network, node_signers
 from nodes.observe import configure_logging
+from nodes.replay import replay
 from nodes.runner import Runner
 from nodes.safety_file import SafetyFile
 from nodes.verification import verify_batch
@@ -153,10 +154,12 @@ async def _run(
             verify=verify_batch,
             options=Options(archive=JournalArchive(journal)),
         )
-        recovered = replica.recover((frame for _, frame in journal.frames()), safety.found)
         index = stack.enter_context(
-            QueryIndex.open(directory / INDEX_FILE, chain=network.genesis.chain, journal_height=replica.height)
+            QueryIndex.open(directory / INDEX_FILE, chain=network.genesis.chain, journal_height=journal.height)
         )
+        # Nodes that were launched together share the cores already.
+        workers = None if lifeline is None else 0
+        recovered = replay(replica, journal, safety.found, index.executed, workers=workers)
         view = RunningNode(entry=entry, network=network, index=index)
         runner = Runner(
             replica,
