@@ -33,12 +33,12 @@ from ledger.consensus.effects import (
     Sync,
 )
 from ledger.consensus.events import Event, MessageReceived, PeerConnected, PeerDisconnected, TimerFired
+from ledger.consensus.jolteon import TooFarAheadError
 from ledger.errors import (
     InvalidInputError,
     InvariantBrokenError,
     LedgerError,
     NotYetError,
-    SignatureError,
     StorageFailedError,
 )
 from ledger.identifiers import CreditCode, EnvelopeId, ValidatorIndex
@@ -204,13 +204,14 @@ class Runner:
     def _on_message(self, peer: CreditCode, message: bytes) -> None:
         try:
             self._handle(MessageReceived(self._index(peer), message))
-        except SignatureError as error:
+        except TooFarAheadError as error:
+            # Said by a correct peer too, while this node is behind.
             self.counters.messages_refused += 1
-            logger.warning("bad signature from %s: %s", peer, error)
-            self.peers.penalise(peer)
+            logger.debug("cannot use a message from %s yet: %s", peer, error)
         except InvalidInputError as error:
             self.counters.messages_refused += 1
-            logger.info("refused a message from %s: %s [%s]", peer, error, error.code)
+            logger.warning("bad message from %s: %s [%s]", peer, error, error.code)
+            self.peers.penalise(peer)
 
     def _handle(self, event: Event) -> None:
         self._step(lambda now_ms: self.replica.handle(event, now_ms))

@@ -1,4 +1,4 @@
-"""What a node does when its disk fills up or fails it: it stops signing, or stops, and says why."""
+"""What a node does when its disk fills up or fails it, and when peers break the protocol."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from typing import NamedTuple
 import pytest
 
 from ledger.blocks.envelope import seal
+from ledger.consensus.effects import Effect
+from ledger.consensus.events import Event
+from ledger.consensus.jolteon import TooFarAheadError
 from ledger.crypto.signatures import verify_batch
-from ledger.errors import LedgerError, NotYetError, StorageFailedError
+from ledger.errors import InvalidInputError, LedgerError, NotYetError, SignatureError, StorageFailedError
 from ledger.identifiers import Height, KeyId
 from ledger.replica import Options, Replica
 from nodes import runner as runner_module
@@ -209,3 +212,28 @@ def test_a_disk_that_does_not_tell_its_space_stops_the_node(tmp_path: Path, monk
 def test_nearly_full_is_a_share_and_never_more_than_some_gigabytes(size: int, free: int, nearly_full: bool) -> None:
     """Five hundredths of a small disk; on a large one two gigabytes are room enough."""
     assert DiskSpace(size_bytes=size, free_bytes=free).nearly_full is nearly_full
+
+
+def test_whatever_breaks_the_protocol_counts_towards_a_ban(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no message as well as false signatures: each costs time and a line of the log. A message that
+    comes too early is no offence."""
+
+    def refusing(error: InvalidInputError) -> Callable[[Event, int], list[Effect]]:
+        def handle(event: Event, now_ms: int) -> list[Effect]:
+            raise error
+
+        return handle
+
+    async def life() -> list[str]:
+        async with running(tmp_path / "network") as node:
+            penalised: list[str] = []
+            monkeypatch.setattr(node.runner.peers, "penalise", penalised.append)
+            node.runner._on_message(node.runner.me, b"no message")
+            for error in (SignatureError("false"), TooFarAheadError("early")):
+                monkeypatch.setattr(node.runner.replica, "handle", refusing(error))
+                node.runner._on_message(node.runner.me, b"any")
+            assert node.runner.counters.messages_refused == 3
+            assert node.runner.me == penalised[0]
+            return penalised
+
+    assert len(asyncio.run(asyncio.wait_for(life(), LIMIT_S))) == 2
