@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
 from ledger.errors import CheckCharacterError
+from ledger.identifiers import Digest
 from ledger.members.calendar import CalendarError, Day, add_term, check_term, format_day, parse_day
 from ledger.registers.certificates.identifier import (
     IdentifierCheckError,
@@ -47,6 +48,8 @@ from ledger.registers.shared import (
     require_own_responsibility,
     responsibility_key,
 )
+
+_NO_DIGEST = Digest(bytes(32))
 
 _OPERATION_OF_ENDING = {
     "withdrawn": Operation.WITHDRAW,
@@ -120,26 +123,15 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
     if predecessor is not None:
         lapsed = _apply(Operation.REPLACE, predecessor, "replaced", context)
         context.put(certificate_key(predecessor.identifier), replace(lapsed, successor=record.identifier))
+    blank = _blank(parts.type_code, context.department, record.valid_from, valid_until, context.time_ms, context.height)
     context.put(
         key,
-        Certificate(
+        replace(
+            blank,
             identifier=record.identifier,
-            type_code=parts.type_code,
-            issuer=context.department,
             holder=record.holder,
             content=record.content,
-            status=Status.VALID,
-            change_reason="",
-            issued_ms=context.time_ms,
-            issued_height=int(context.height),
-            valid_from=record.valid_from,
-            valid_until=valid_until,
-            revision=1,
             predecessor=record.replaces,
-            successor=None,
-            changes=0,
-            changed_ms=context.time_ms,
-            changed_height=int(context.height),
         ),
     )
 
@@ -193,6 +185,32 @@ def _last_day(first_day: str, term: str) -> str | None:
     """Return the last day of a term; the same few days and terms come again in each block."""
     last_day = add_term(parse_day(first_day), term)
     return None if last_day is None else format_day(last_day)
+
+
+@lru_cache(maxsize=1_024)
+def _blank(
+    type_code: str, issuer: str, valid_from: str, valid_until: str | None, time_ms: int, height: int
+) -> Certificate:
+    """Return what the certificates that a block issues under one type have in common, made once for all of them."""
+    return Certificate(
+        identifier="",
+        type_code=type_code,
+        issuer=issuer,
+        holder=_NO_DIGEST,
+        content=_NO_DIGEST,
+        status=Status.VALID,
+        change_reason="",
+        issued_ms=time_ms,
+        issued_height=height,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        revision=1,
+        predecessor=None,
+        successor=None,
+        changes=0,
+        changed_ms=time_ms,
+        changed_height=height,
+    )
 
 
 def _own_type(code: str, context: Context) -> CertificateType:
