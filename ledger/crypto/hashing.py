@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from enum import Enum
+from typing import cast
 
 from ledger.crypto.backend import active_backend
 from ledger.identifiers import Digest
@@ -70,4 +71,5 @@ def hash_all(prefix: bytes, values: Sequence[bytes]) -> list[Digest]:
         hashes: list[Digest] = library.hash_leaves(prefix, values)  # type: ignore[assignment]
         return hashes
     digest_of = hashlib.sha256
-    return [Digest(digest_of(prefix + value).digest()) for value in values]
+    # The type alone, since calling it costs a tenth of the hash.
+    return cast("list[Digest]", [digest_of(prefix + value).digest() for value in values])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import Self
+from typing import Self, cast
 
 from ledger.crypto.backend import active_backend
 from ledger.crypto.hashing import Tag, hash_all
@@ -371,7 +371,8 @@ class LogTree:
 def _parents(level: list[Digest]) -> list[Digest]:
     """Return the hashes above the complete pairs of `level`; an odd last node is left out."""
     sha256 = hashlib.sha256
-    return [Digest(sha256(_NODE + left + right).digest()) for left, right in zip(level[::2], level[1::2], strict=False)]
+    pairs = zip(level[::2], level[1::2], strict=False)
+    return cast("list[Digest]", [sha256(_NODE + left + right).digest() for left, right in pairs])
 
 
 def _fold_right(nodes: Sequence[Digest]) -> Digest:

@@ -36,9 +36,9 @@ EMPTY = Digest(bytes(32))
 # Plain tuples: there is one for every node of every version, and making them is most of what an update does but hash.
 _Item: TypeAlias = tuple[Digest, Digest]
 """Key and value."""
-_Leaf: TypeAlias = tuple[Digest, _Item]
+_Leaf: TypeAlias = tuple[bytes, _Item]
 """Hash and item; told from a branch by its length of two."""
-_Branch: TypeAlias = "tuple[Digest, _Node, _Node]"
+_Branch: TypeAlias = "tuple[bytes, _Node, _Node]"
 """Hash, left (bit 0) and right (bit 1). Below it are two leaves at least."""
 _Node: TypeAlias = "_Leaf | _Branch | None"
 """A subtree; None is the empty one."""
@@ -93,6 +93,8 @@ class SparseTree:
                 raise ValueError(f"key {key.hex()} or its value does not have 32 bytes")
         items = sorted(changes.items())
         numbers = [int.from_bytes(key, "big") for key, _ in items]
+        if not items:
+            return self
         top = _apply(self._top, items, numbers, 0, len(items), 0, _TOP_BIT)
         return SparseTree(top)
 
@@ -217,14 +219,12 @@ def _apply(
 
     Args:
         items, numbers: All changes in the order of their keys, and the keys as integers.
-        low, high: The changes whose keys belong to this subtree.
+        low, high: The changes whose keys belong to this subtree; one at least.
         first: Smallest key of this subtree, as an integer.
         half: The bit that this subtree splits at: its right half starts with key `first | half`.
     """
     if high - low == 1:
         return _apply_one(node, items[low], numbers[low], half)
-    if low == high:
-        return node
     left: _Node
     right: _Node
     if node is None:
@@ -234,12 +234,16 @@ def _apply(
         left, right = (None, node) if int.from_bytes(node[1][0], "big") & half else (node, None)
     else:
         _, left, right = node
-    middle = bisect_left(numbers, first | half, low, high)
-    new_left = _apply(left, items, numbers, low, middle, first, half >> 1)
-    new_right = _apply(right, items, numbers, middle, high, first | half, half >> 1)
+    split, below = first | half, half >> 1
+    middle = bisect_left(numbers, split, low, high)
+    new_left = left if low == middle else _apply(left, items, numbers, low, middle, first, below)
+    new_right = right if middle == high else _apply(right, items, numbers, middle, high, split, below)
     if new_left is left and new_right is right:
         return node
-    return _join(new_left, new_right)
+    if new_left is None or new_right is None:
+        return _join(new_left, new_right)
+    # As `_join` does it, without a call: this is where nearly all branches are made.
+    return sha256(_NODE + new_left[0] + new_right[0]).digest(), new_left, new_right
 
 
 def _apply_one(node: _Node, item: tuple[Digest, Digest | None], number: int, half: int) -> _Node:
@@ -257,7 +261,7 @@ def _apply_one(node: _Node, item: tuple[Digest, Digest | None], number: int, hal
             return before
         after = None
     else:
-        after = (Digest(sha256(_LEAF + key + value).digest()), (key, value))
+        after = (sha256(_LEAF + key + value).digest(), (key, value))
         if node is not None:
             if node[1] == after[1]:
                 return before
@@ -266,7 +270,11 @@ def _apply_one(node: _Node, item: tuple[Digest, Digest | None], number: int, hal
     for branch in reversed(path):
         # Below the lowest bit `half` is 0: the path of a leaf at the full depth.
         half = half << 1 or 1
-        after = _join(branch[1], after) if number & half else _join(after, branch[2])
+        left, right = (branch[1], after) if number & half else (after, branch[2])
+        if left is None or right is None:
+            after = _join(left, right)
+        else:
+            after = (sha256(_NODE + left[0] + right[0]).digest(), left, right)
     return after
 
 
@@ -285,13 +293,13 @@ def _join(left: _Node, right: _Node) -> _Node:
     if left is None:
         if right is None or len(right) == 2:
             return right
-        return Digest(sha256(_NODE + EMPTY + right[0]).digest()), None, right
+        return sha256(_NODE + EMPTY + right[0]).digest(), None, right
     if right is None:
         if len(left) == 2:
             return left
-        return Digest(sha256(_NODE + left[0] + EMPTY).digest()), left, None
-    return Digest(sha256(_NODE + left[0] + right[0]).digest()), left, right
+        return sha256(_NODE + left[0] + EMPTY).digest(), left, None
+    return sha256(_NODE + left[0] + right[0]).digest(), left, right
 
 
 def _hash_of(node: _Node) -> Digest:
-    return EMPTY if node is None else node[0]
+    return EMPTY if node is None else Digest(node[0])
