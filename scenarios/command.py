@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -129,13 +130,25 @@ def run(options: argparse.Namespace) -> int:
 @contextmanager
 def _cleaning_up_when_terminated() -> Iterator[None]:
     """Let SIGTERM unwind as Ctrl-C does: the nodes are stopped, and what was not to be kept is removed."""
+    terminated = False
 
-    def end(*_: object) -> None:
-        raise SystemExit(TERMINATED)
+    def end(_: int, frame: FrameType | None) -> None:
+        nonlocal terminated
+        terminated = True
+        # Whoever handles Ctrl-C now knows how to end: an event loop cancels its task, where an exception out of
+        # nowhere would hit any callback. Ctrl-C itself may be ignored, as in a shell's background.
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):
+            raise SystemExit(TERMINATED)
+        interrupt(signal.SIGINT, frame)
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except KeyboardInterrupt:
+        if terminated:
+            raise SystemExit(TERMINATED) from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

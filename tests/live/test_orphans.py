@@ -61,10 +61,29 @@ def test_nodes_stop_when_their_launcher_is_killed(tmp_path: Path) -> None:
     assert not any(map(_runs, pids))
 
 
+HEAR_INTERRUPT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""A shell starts what it puts in the background with Ctrl-C ignored, and a child inherits that."""
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_simulation_that_is_stopped_leaves_nothing(how: signal.Signals, code: int, tmp_path: Path) -> None:
     """Ctrl-C or a service manager ends it in the middle: no process stays, and no directory that was not to be kept."""
-    command = [MULU, "simulate", "beijing", "--departments", "4", "--duration", "60"]
+    command = [
+        sys.executable,
+        "-c",
+        HEAR_INTERRUPT,
+        MULU,
+        "simulate",
+        "beijing",
+        "--departments",
+        "4",
+        "--duration",
+        "60",
+    ]
     run = subprocess.Popen(
         command,
         env={**os.environ, "TMPDIR": str(tmp_path)},
