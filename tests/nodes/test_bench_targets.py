@@ -178,7 +178,7 @@ def test_all_backends_judge_the_same_signatures() -> None:
 @needs_native
 def test_a_backend_that_disagrees_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against each other backend, and against what the signatures were made to be."""
-    monkeypatch.setattr(agreement, "_in_python", lambda items, processes: [True] * len(items))
+    monkeypatch.setattr(agreement, "_in_python", lambda items: [True] * len(items))
     found = compare_backends(30, processes=1)
     assert found.differences > 0
     assert found.unexpected > 0
