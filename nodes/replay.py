@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import asdict
 
 from ledger.consensus.effects import Effect, Executed
 from ledger.replica import Replica
 from ledger.storage.safety_slots import SlotsRead
 from nodes.journal import Journal
 from nodes.pipeline import Gauges, KnownKeys, Pipeline, workers_for
+
+logger = logging.getLogger(__name__)
 
 
 def replay(
@@ -33,4 +37,7 @@ def replay(
     with Pipeline(workers=workers_for(journal.end) if workers is None else workers, gauges=gauges) as pipeline:
         frames = (frame for _, frame in journal.frames())
         ahead = pipeline.prepare_frames(frames, KnownKeys(replica.state), replica.expect)
-        return replica.recover(ahead, slots, on_executed)
+        effects = replica.recover(ahead, slots, on_executed)
+    stages = {name: round(gauge["busy_s"], 3) for name, gauge in asdict(pipeline.gauges).items()}
+    logger.info("replayed", extra={"height": replica.height, "workers": pipeline.workers, "busy_s": stages})
+    return effects
