@@ -139,3 +139,13 @@ def test_false_signatures_passed_on_cost_a_pool_no_slow_check(slow_checks: list[
         with pytest.raises(SignatureError):
             member.handle(MessageReceived(ValidatorIndex(1), batch.encode()), 0)
         assert (slow_checks, len(member.pool)) == ([], 0)
+
+
+@pytest.mark.parametrize(("count", "approved"), [(SLOW_CHECKS_MAX, True), (SLOW_CHECKS_MAX + 1, False)])
+def test_a_vote_is_withheld_from_many_envelopes_under_keys_that_are_not_known(count: int, approved: bool) -> None:
+    """A key may be registered by the block before: then their signatures are checked for the first time when executed,
+    with nobody left to withhold a vote."""
+    member = City(4, cache=MemberCache()).members[0]
+    payload = [envelope_of(0, 1).encode()]
+    payload += [envelope_of(0, sequence, key_id=7).encode() for sequence in range(1, count + 1)]
+    assert member.approves(proposal_of(payload), []) is approved
