@@ -26,6 +26,9 @@ VALIDATORS_MAX = 500
 DEADLINES_PER_BLOCK_MAX = 1_000
 """Deadlines acted upon at the start of one block; the rest wait for the next, so that no block takes unbounded time."""
 
+ENVELOPE_KEYS_MAX = 256
+"""Keys of one department that are not revoked: one a gateway, with room to rotate them. They stand in one value."""
+
 VALID_UNTIL_AHEAD_MAX = 10_000
 """Blocks between an envelope's inclusion and its valid-until: bounds how long a replay window must remember."""
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.blocks.genesis import ProvenKey
-from ledger.limits import SEQUENCE_WINDOW
+from ledger.limits import ENVELOPE_KEYS_MAX, SEQUENCE_WINDOW
 from ledger.members.departments import (
     Department,
     EnvelopeKey,
@@ -101,6 +101,18 @@ def test_a_key_anyone_can_sign_for_is_refused() -> None:
         for key_id in range(2, 60)
     }
     assert results == {"no_possession", "unsafe_key"}
+
+
+def test_a_department_has_at_most_256_keys_at_once() -> None:
+    """They stand in one value, which each further key writes anew. A revoked one makes room."""
+    ledger = SmallLedger()
+    for first in range(2, 2 + ENVELOPE_KEYS_MAX, 64):
+        ledger.put(HOUSING, *(added(HOUSING, key_id) for key_id in range(first, first + 64)))
+    assert len(department_of(ledger, HOUSING).current_keys) == ENVELOPE_KEYS_MAX
+    further = added(HOUSING, 2 + ENVELOPE_KEYS_MAX)
+    assert ledger.put(HOUSING, further) == ["too_many_keys"]
+    ledger.put(HOUSING, RevokeEnvelopeKey(key_id=2, reason="its gateway is gone"))
+    assert ledger.put(HOUSING, further) == ["accepted"]
 
 
 def test_the_last_key_stays() -> None:

@@ -23,3 +23,4 @@ class MembersRefusal(RefusalCode):
     UNKNOWN_ENVELOPE_KEY = (36, "the department has no key with this number", "name one of its own keys")
     KEY_REVOKED_BEFORE = (37, "the key is revoked already", "nothing; the earlier revocation stands")
     LAST_KEY = (38, "the department would have no key left to speak with", "add a new key first, then revoke this one")
+    TOO_MANY_KEYS = (39, "the department has 256 keys that are not revoked", "revoke those that no gateway uses")

@@ -8,6 +8,7 @@ from ledger.blocks.genesis import possession_bytes
 from ledger.blocks.refusals import Refused
 from ledger.crypto.signatures import check_key_hygiene, verify_strict
 from ledger.errors import InvariantBrokenError, KeyHygieneError, SignatureError
+from ledger.limits import ENVELOPE_KEYS_MAX
 from ledger.members.departments import (
     Department,
     EnvelopeKey,
@@ -29,6 +30,9 @@ def add_envelope_key(record: AddEnvelopeKey, context: Context) -> None:
     public, purpose = record.key.public, f"envelope/{record.key_id}"
     if context.get(key_owner_key(public), KeyOwner) is not None:
         raise Refused(MembersRefusal.PUBLIC_KEY_USED)
+    department = _signing_department(context)
+    if len(department.current_keys) >= ENVELOPE_KEYS_MAX:
+        raise Refused(MembersRefusal.TOO_MANY_KEYS)
     # Plain OpenSSL and not ZIP-215: what a generator of keys signs passes both, and a refusal stays cheap. It goes
     # before the check of the key, which costs milliseconds, so that only who holds a key can cause that cost.
     try:
@@ -43,7 +47,6 @@ def add_envelope_key(record: AddEnvelopeKey, context: Context) -> None:
         check_key_hygiene(public)
     except KeyHygieneError:
         raise Refused(MembersRefusal.UNSAFE_KEY) from None
-    department = _signing_department(context)
     current_keys = tuple(sorted((*department.current_keys, record.key_id)))
     context.put(department_key(context.department), replace(department, current_keys=current_keys))
     context.put(key_owner_key(public), KeyOwner(department=context.department, purpose=purpose))
