@@ -32,6 +32,8 @@ from nodes.verification import verify_batch
 RECORDS_PER_BLOCK = 10_000
 STATE_KEYS = 10_000
 ROUNDS = 7
+ONE_CORE_BLOCKS = 2
+"""On one core a block takes as long as any other; on two, the more there are the less the first one's wait counts."""
 PYTHON_BLOCKS = 3
 """For two processes in Python: enough that the first block, for which one of them waits, does not count much."""
 BATCH_MIN = 4_096
@@ -253,12 +255,18 @@ class _Course:
     @cache  # noqa: B019 - rows 3 and 4 share tasks; the object lives as long as the measurement
     def _whole_tasks(self, k: int) -> dict[str, Task]:
         """Whole validation on one core, which shows what each stage costs, and on two where there are two."""
-        alone = self._passes(f"k={k}, one core", k)
+        alone = Passes(
+            self._state,
+            self._blocks[k][:ONE_CORE_BLOCKS],
+            None,
+            self._folder / f"k={k}, one core",
+            slowing=self._settings.slowing,
+        )
         tasks: dict[str, Task] = {f"k={k}, one core": alone.run}
         # A slowed stage is slow where stages are taken apart, and nothing else would be comparable with it.
         if cores() > 1 and not self._settings.slowing.factors:
             pipeline = self._pipeline()
-            passes = self._passes(f"k={k}", k)
+            passes = Passes(self._state, self._blocks[k], self._corpus.refused_count, self._folder / f"k={k}")
             tasks[f"k={k}"] = lambda: passes.run_ahead(pipeline)
         else:
             tasks[f"k={k}"] = tasks[f"k={k}, one core"]
@@ -307,15 +315,6 @@ class _Course:
             return Sample(len(bad), seconds)
 
         return {"accept": lambda: _verify_all(self._signed[:RECORDS_PER_BLOCK]), "refuse": refuse}
-
-    def _passes(self, name: str, k: int) -> Passes:
-        return Passes(
-            self._state,
-            self._blocks[k],
-            self._corpus.refused_count,
-            self._folder / name,
-            slowing=self._settings.slowing,
-        )
 
     @cache  # noqa: B019 - rows 5 and 6 share a task; the object lives as long as the measurement
     def _python_task(self, k: int) -> Task:
