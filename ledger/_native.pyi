@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 VERSION: str
 """Of the sources it was built from; `ledger.crypto.backend` refuses any but its own."""
 
+INTERFACE: int
+"""Raised with every change of what is offered here; refused in the same way."""
+
 def signature_backends() -> list[str]:
     """Return the names of the signature backends this processor can run, the fastest first; the last is `portable`."""
 

@@ -15,6 +15,10 @@ from ledger.errors import LedgerError
 NATIVE_VERSION = "0.1.0"
 """The one version of the native core that this code is for: the distribution's, as in `ledger/native/Cargo.toml`."""
 
+NATIVE_INTERFACE = 1
+"""What this code expects the native core to offer. Within one version the sources change, and a library that was built
+from earlier ones may still lie about."""
+
 CHOICES = ("auto", "python", "native", "native-portable")
 """What a process can be told: the fastest there is, no native code, native code or an error, or native code that uses
 no instructions beyond the common ones although this processor has them."""
@@ -39,6 +43,7 @@ class Library(Protocol):
     """What a native core offers: see `ledger/_native.pyi`."""
 
     VERSION: str
+    INTERFACE: int
 
     @property
     def SparseTree(self) -> Callable[[bytes, bytes], NativeTree]: ...  # noqa: N802
@@ -92,6 +97,8 @@ def choose(choice: str, library: Library | None, problem: str = "") -> Backend:
         problem = f"the native core is not installed ({problem})"
     elif library.VERSION != NATIVE_VERSION:
         problem = f"the native core is of version {library.VERSION}, this is {NATIVE_VERSION}: build it again"
+    elif (interface := getattr(library, "INTERFACE", 0)) != NATIVE_INTERFACE:
+        problem = f"the native core has interface {interface}, and {NATIVE_INTERFACE} is wanted: build it again"
     else:
         found = library.signature_backends()
         if choice == "native-portable":

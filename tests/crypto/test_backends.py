@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from ledger.crypto import edwards, merkle
 from ledger.crypto.backend import (
     CHOICES,
+    NATIVE_INTERFACE,
     NATIVE_VERSION,
     BackendUnavailableError,
     Library,
@@ -92,8 +93,8 @@ def used_before() -> Iterator[None]:
     choose_backend()
 
 
-def library_of(version: str, *backends: str) -> Library:
-    library: Any = SimpleNamespace(VERSION=version, signature_backends=lambda: list(backends))
+def library_of(version: str, *backends: str, interface: int = NATIVE_INTERFACE) -> Library:
+    library: Any = SimpleNamespace(VERSION=version, INTERFACE=interface, signature_backends=lambda: list(backends))
     return library  # type: ignore[no-any-return]
 
 
@@ -127,6 +128,13 @@ def test_without_a_library_python_runs_and_says_why() -> None:
     backend = choose("auto", None, "no such module")
     assert (backend.name, backend.library) == ("python", None)
     assert "no such module" in backend.reason
+
+
+def test_a_library_built_from_earlier_sources_is_refused() -> None:
+    """After new sources came without a build: a call it does not know would otherwise end a node far from the cause."""
+    backend = choose("auto", library_of(NATIVE_VERSION, "portable", interface=NATIVE_INTERFACE - 1))
+    assert (backend.name, backend.library) == ("python", None)
+    assert "build it again" in backend.reason
 
 
 def test_a_library_of_another_version_is_refused_with_both_versions_named() -> None:

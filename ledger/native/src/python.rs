@@ -16,6 +16,11 @@ mod native {
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Raised with every change of a name, an argument or a meaning here, together with `NATIVE_INTERFACE` in
+    /// `ledger/crypto/backend.py`: a library built before that change is then refused instead of called wrongly.
+    #[pymodule_export]
+    const INTERFACE: u32 = 1;
 }
 
 #[pyfunction]
