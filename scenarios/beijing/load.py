@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     """For all of it, starting included; steps that would go beyond are left out."""
 
 
-SMALL_PLAN = Plan((2, 8, 24, 48), warm_s=1.5, window_s=6.0, budget_s=110)
+SMALL_PLAN = Plan((2, 8, 24, 36, 48), warm_s=1.5, window_s=6.0, budget_s=110)
 LARGE_PLAN = Plan((1, 3, 6), warm_s=6.0, window_s=12.0, budget_s=150)
 LARGE_FROM = 20
 """Departments from which a network is driven by the second plan."""
