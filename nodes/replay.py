@@ -38,6 +38,7 @@ def replay(
         frames = (frame for _, frame in journal.frames())
         ahead = pipeline.prepare_frames(frames, KnownKeys(replica.state), replica.expect)
         effects = replica.recover(ahead, slots, on_executed)
-    stages = {name: round(gauge["busy_s"], 3) for name, gauge in asdict(pipeline.gauges).items()}
-    logger.info("replayed", extra={"height": replica.height, "workers": pipeline.workers, "busy_s": stages})
+    if replica.height > 0:
+        stages = {name: round(gauge["busy_s"], 3) for name, gauge in asdict(pipeline.gauges).items()}
+        logger.info("replayed", extra={"height": replica.height, "workers": pipeline.workers, "busy_s": stages})
     return effects
