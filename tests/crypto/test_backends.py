@@ -35,7 +35,7 @@ from ledger.crypto.signatures import SigningKey, verify_batch, zip215_accepts
 from ledger.crypto.sparse_tree import SparseTree
 from ledger.identifiers import Digest
 from nodes.backend import choose_backend
-from tests.crypto.crafted_signatures import (
+from nodes.measurements.crafted_signatures import (
     SMALL_ORDER_POINTS,
     Item,
     many_mixed_order_signatures,

@@ -21,7 +21,7 @@ from ledger.crypto.signatures import (
     zip215_accepts,
 )
 from ledger.errors import KeyHygieneError, SignatureError
-from tests.crypto.crafted_signatures import (
+from nodes.measurements.crafted_signatures import (
     SMALL_ORDER_ENCODINGS,
     SMALL_ORDER_POINTS,
     mixed_order_signature,

@@ -22,8 +22,8 @@ from ledger.identifiers import Digest, ValidatorIndex
 from ledger.replica import MemberCache, NotAdmittedError
 from ledger.replica.signatures import SLOW_CHECKS_MAX
 from nodes.backend import choose_backend
+from nodes.measurements.crafted_signatures import SMALL_ORDER_POINTS, Item
 from tests.consensus.network import CREATED_MS, genesis_of
-from tests.crypto.crafted_signatures import SMALL_ORDER_POINTS, Item
 from tests.replica.test_member import City, envelope_of
 
 KIB = 1 << 10
