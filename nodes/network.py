@@ -17,7 +17,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from ledger.blocks.genesis import CalendarDay, Genesis, Parameters
@@ -25,7 +25,7 @@ from ledger.crypto.signatures import Signer
 from ledger.encoding import decode
 from ledger.errors import InvalidInputError, StorageFailedError
 from ledger.identifiers import CreditCode, Digest
-from ledger.members.calendar import parse_day
+from ledger.members.calendar import Day
 from ledger.members.founding import MemberProfile, NodeSigners, found_member, found_network
 from ledger.members.validators import ValidatorSet
 from ledger.proofs.policy import make_policy
@@ -36,6 +36,8 @@ from nodes.transport.tls import certificate_spki_hash
 GENESIS_FILE, NETWORK_FILE, POLICY_FILE = "genesis", "network.json", "policy.txt"
 KEYS_DIRECTORY = "keys"
 SCHEMA = "mulu.network/1"
+
+DAY_MS = 86_400_000
 
 POLICY_VALID_DAYS = 365
 """A verifier asks for a new policy once a year; validator sets change more rarely."""
@@ -192,12 +194,14 @@ def prepare_network(
             write_file(directory / file, content)
     for entry in nodes:
         DataDirectory.create(out / entry.code, genesis.chain)
-    valid_until = (now + timedelta(days=POLICY_VALID_DAYS)).astimezone(UTC).date()
-    write_file(
-        out / POLICY_FILE,
-        make_policy(network.validators, genesis.founders, parse_day(valid_until.isoformat())).encode(),
-    )
+    write_file(out / POLICY_FILE, policy_of(genesis, network.validators).encode())
     return PreparedNetwork(network=network, envelope_signers=signers)
+
+
+def policy_of(genesis: Genesis, validators: ValidatorSet) -> str:
+    """Return the policy of a network's first epoch: what `policy.txt` holds, and what every node serves."""
+    until = Day(genesis.created_ms // DAY_MS + POLICY_VALID_DAYS)
+    return make_policy(validators, genesis.founders, until, utc_offset_hours=genesis.parameters.utc_offset_hours)
 
 
 def load_network(directory: Path) -> Network:

@@ -16,20 +16,16 @@ from ledger.consensus.effects import CheckpointAdvanced, Executed
 from ledger.crypto.merkle import LogTree
 from ledger.errors import NotYetError
 from ledger.identifiers import CreditCode, EnvelopeId, Height
-from ledger.members.calendar import Day
-from ledger.proofs.policy import make_policy
 from ledger.proofs.view import LedgerView
 from ledger.replica import EnvelopeStatus, Receipt
 from ledger.state.store import State
 from nodes.gateway.progress import Progress
 from nodes.index import QueryIndex
-from nodes.network import POLICY_VALID_DAYS, Network, NodeEntry
+from nodes.network import Network, NodeEntry, policy_of
 from nodes.observe import Gauges, NodeMetrics
 
 if TYPE_CHECKING:
     from nodes.runner import Runner
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +161,7 @@ class RunningNode:
         return self._running.replica.log_note()
 
     def policy(self) -> str:
-        return policy_of(self.genesis, self.state)
+        return policy_of(self.genesis, self.state.validators)
 
     def submit(self, raw: bytes) -> EnvelopeId:
         return self._running.submit(raw)
@@ -229,9 +225,3 @@ class RunningNode:
             signing_paused=bool(runner.counters.signing_paused),
             sync_times_s=sync_times_s,
         )
-
-
-def policy_of(genesis: Genesis, state: State) -> str:
-    """Return the policy of a network's first epoch; every node gives the same text."""
-    until = Day(genesis.created_ms // DAY_MS + POLICY_VALID_DAYS)
-    return make_policy(state.validators, genesis.founders, until, utc_offset_hours=genesis.parameters.utc_offset_hours)

@@ -24,9 +24,10 @@ from ledger.replica.admission import signing_key
 from ledger.state.store import key_digest
 from ledger.state.transition import execute_block
 from ledger.validation.envelopes import prepare_block, prepare_envelope
-from nodes.gateway.node_view import PeerStatus, policy_of
+from nodes.gateway.node_view import PeerStatus
 from nodes.gateway.progress import Progress
 from nodes.index import QueryIndex
+from nodes.network import policy_of
 from nodes.observe import Gauges, NodeMetrics
 from tests.proofs import small_network
 from tests.proofs.memory_ledger import BLOCK_MS, MemoryLedger, MemoryView
@@ -155,7 +156,7 @@ class MemoryNode(MemoryLedger):
         return note_of(view.validators, view.checkpoint, log_public=public, log_signature=signature)
 
     def policy(self) -> str:
-        return policy_of(self.genesis, self.state)
+        return policy_of(self.genesis, self.state.validators)
 
     def submit(self, raw: bytes) -> EnvelopeId:
         """Admit an envelope by the rules that its execution would apply."""
