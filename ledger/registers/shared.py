@@ -1,7 +1,7 @@
 """What registers read of each other.
 
-Registers do not import each other. A value that a second register reads is declared here with its key, and so is the
-refusal that follows from what it says; only the register it belongs to writes it.
+Registers do not import each other. A value that a second register reads is declared here, or in `catalogue`, with its
+key, and so is the refusal that follows from what it says; only the register it belongs to writes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LegalBasis = Annotated[str, Meta(max_length=2_000)]
 
 
 class ReferenceRefusal(RefusalCode):
-    """Codes 18 to 31: a record refers to something that another register does not have, or not so."""
+    """Codes 18 to 31, and six of the directories: a record refers to something that is not there, or not so."""
 
     UNKNOWN_RESPONSIBILITY = (
         18,
@@ -41,6 +41,20 @@ class ReferenceRefusal(RefusalCode):
         "the responsibility belongs to another department",
         "name a responsibility of the signing department",
     )
+    NOT_THE_OWNER = (64, "another department owns what the record names", "choose another id, or ask its owner")
+    UNKNOWN_DATA_ITEM = (69, "the data item was never published", "publish the data item, or name another")
+    DATA_ITEM_NOT_APPROVED = (
+        70,
+        "no revision of the data item was approved by the directory authority, or it was withdrawn",
+        "ask the directory authority for approval",
+    )
+    UNKNOWN_TABLE = (72, "the table was never published", "name a published table")
+    UNKNOWN_INFORMATION_ITEM = (
+        74,
+        "a column or a field names an information item that the data item does not have",
+        "correct the name, or publish a revision of the data item first",
+    )
+    REPEATED_NAME = (75, "a list names the same thing twice", "leave out one of them")
 
 
 class Responsibility(Canonical, tag="directories/responsibility", kw_only=True):

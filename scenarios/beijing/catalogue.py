@@ -12,16 +12,9 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from ledger.registers.catalogue import Column, DataItemMetadata, InformationItem, Openness, Sharing, schema_hash
 from ledger.registers.certificates.records import DefineType
 from ledger.registers.directories.records import PublishDataItem, PublishResponsibility, PublishSystem, PublishTable
-from ledger.registers.directories.values import (
-    Column,
-    DataItemMetadata,
-    InformationItem,
-    Openness,
-    Sharing,
-    schema_hash,
-)
 from scenarios.beijing.city import CertificateTypeRow, City, DataItemRow, DepartmentRow, ResponsibilityRow
 
 ItemType = Literal["C", "N", "D", "T", "L", "I", "F"]

@@ -25,6 +25,7 @@ from ledger.encoding import Canonical, encode
 from ledger.identifiers import ChainId, CreditCode, Digest, Height, KeyId
 from ledger.members.founding import NodeSigners, found_member, found_network
 from ledger.registers import RULEBOOK
+from ledger.registers.catalogue import Column, DataItemMetadata, InformationItem, Openness, Sharing, schema_hash
 from ledger.registers.certificates.identifier import ROOT, IdentifierParts, format_identifier
 from ledger.registers.certificates.records import (
     ChangeCertificate,
@@ -40,14 +41,6 @@ from ledger.registers.directories.records import (
     PublishDataItem,
     PublishResponsibility,
     PublishTable,
-)
-from ledger.registers.directories.values import (
-    Column,
-    DataItemMetadata,
-    InformationItem,
-    Openness,
-    Sharing,
-    schema_hash,
 )
 from ledger.state.store import State
 from ledger.state.transition import execute_block

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.check_characters import mod_37_36
 from ledger.crypto.hashing import sha256
 from ledger.identifiers import CreditCode
+from ledger.registers.catalogue import Column, DataItemMetadata, InformationItem, Openness, Sharing, schema_hash
 from ledger.registers.certificates.identifier import ROOT
 from ledger.registers.certificates.records import DefineType, IssueCertificate
 from ledger.registers.directories.records import (
@@ -13,14 +14,6 @@ from ledger.registers.directories.records import (
     PublishDataItem,
     PublishResponsibility,
     PublishTable,
-)
-from ledger.registers.directories.values import (
-    Column,
-    DataItemMetadata,
-    InformationItem,
-    Openness,
-    Sharing,
-    schema_hash,
 )
 from tests.state.small_ledger import AUTHORITY, HOUSING, MARKET, REGISTRAR, SmallLedger
 

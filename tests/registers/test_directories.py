@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ledger.blocks.record import Record
 from ledger.identifiers import CreditCode
 from ledger.members.departments import Department, department_key
+from ledger.registers.catalogue import Column, DataItem, Sharing, Table, data_item_key, schema_hash, table_key
 from ledger.registers.directories.queries import data_items, orphans, tables
 from ledger.registers.directories.records import (
     ApproveDataItem,
@@ -22,15 +23,6 @@ from ledger.registers.directories.records import (
     WithdrawTable,
 )
 from ledger.registers.directories.refusals import DirectoriesRefusal
-from ledger.registers.directories.values import (
-    Column,
-    DataItem,
-    Sharing,
-    Table,
-    data_item_key,
-    schema_hash,
-    table_key,
-)
 from ledger.registers.shared import ReferenceRefusal, Responsibility, responsibility_key
 from tests.registers.catalogue import COLUMNS, METADATA, catalogued, data_item, responsibility, table
 from tests.state.small_ledger import AUTHORITY, HOUSING, MARKET, REGISTRAR, TAX, SmallLedger

@@ -16,6 +16,7 @@ import pytest
 from ledger.crypto.commitments import Field, check_commitment, content_root
 from ledger.crypto.hashing import Tag
 from ledger.members.calendar import Day, parse_day
+from ledger.registers.catalogue import DataItem, Table, data_item_key, table_key
 from ledger.registers.certificates.identifier import parse_identifier
 from ledger.registers.certificates.records import IssueCertificate
 from ledger.registers.certificates.values import (
@@ -26,14 +27,7 @@ from ledger.registers.certificates.values import (
     status_at,
     type_key,
 )
-from ledger.registers.directories.values import (
-    DataItem,
-    System,
-    Table,
-    data_item_key,
-    system_key,
-    table_key,
-)
+from ledger.registers.directories.values import System, system_key
 from ledger.registers.shared import Responsibility, responsibility_key
 from scenarios.beijing.amounts import apportion, spread
 from scenarios.beijing.city import City, load_city

@@ -17,6 +17,7 @@ Invariants:
 
 from __future__ import annotations
 
+from ledger.registers.catalogue import DataItem, Table
 from ledger.registers.directories.records import (
     ApproveDataItem,
     ApproveResponsibility,
@@ -40,7 +41,7 @@ from ledger.registers.directories.rules import (
     withdraw_responsibility,
     withdraw_table,
 )
-from ledger.registers.directories.values import DataItem, System, Table
+from ledger.registers.directories.values import System
 from ledger.registers.register import Register
 from ledger.registers.shared import Responsibility
 

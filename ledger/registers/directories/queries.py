@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger.registers.directories.values import DATA_ITEMS, TABLES, DataItem, Table, data_item_key
+from ledger.registers.catalogue import DATA_ITEMS, TABLES, DataItem, Table, data_item_key
 from ledger.registers.reader import Reader
 from ledger.registers.shared import Responsibility, responsibility_key
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from ledger.blocks.record import Record
 from ledger.encoding import Digest32, ShortText
-from ledger.registers.directories.values import Column, DataItemMetadata, DirectoryId, Name
+from ledger.registers.catalogue import Column, DataItemMetadata, DirectoryId, Name
 from ledger.registers.shared import LegalBasis, ResponsibilityId
 
 Revision = Annotated[int, Meta(ge=1, lt=1 << 31)]

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
 from ledger.members.departments import DIRECTORY_AUTHORITY, REGISTRAR
+from ledger.registers.catalogue import DataItem, DataItemMetadata, Sharing, Table, data_item_key, schema_hash, table_key
 from ledger.registers.context import Context
 from ledger.registers.directories.records import (
     ApproveDataItem,
@@ -21,17 +22,7 @@ from ledger.registers.directories.records import (
     WithdrawTable,
 )
 from ledger.registers.directories.refusals import DirectoriesRefusal
-from ledger.registers.directories.values import (
-    DataItem,
-    DataItemMetadata,
-    Sharing,
-    System,
-    Table,
-    data_item_key,
-    schema_hash,
-    system_key,
-    table_key,
-)
+from ledger.registers.directories.values import System, system_key
 from ledger.registers.shared import (
     ReferenceRefusal,
     Responsibility,
@@ -179,13 +170,13 @@ def publish_table(record: PublishTable, context: Context) -> None:
     item = _data_item(record.data_item, context)
     _check_owner(item.owner, context)
     if not item.counts:
-        raise Refused(DirectoriesRefusal.DATA_ITEM_NOT_APPROVED)
+        raise Refused(ReferenceRefusal.DATA_ITEM_NOT_APPROVED)
     if record.system is not None and context.get(system_key(record.system), System) is None:
         raise Refused(DirectoriesRefusal.UNKNOWN_SYSTEM)
     _check_distinct([column.name for column in record.columns])
     known = {information_item.name for information_item in item.metadata.information_items}
     if any(column.information_item and column.information_item not in known for column in record.columns):
-        raise Refused(DirectoriesRefusal.UNKNOWN_INFORMATION_ITEM)
+        raise Refused(ReferenceRefusal.UNKNOWN_INFORMATION_ITEM)
     if record.schema != schema_hash(record.columns):
         raise Refused(DirectoriesRefusal.SCHEMA_HASH)
     context.put(
@@ -209,7 +200,7 @@ def withdraw_table(record: WithdrawTable, context: Context) -> None:
     """End a table."""
     table = context.get(table_key(record.id), Table)
     if table is None:
-        raise Refused(DirectoriesRefusal.UNKNOWN_TABLE)
+        raise Refused(ReferenceRefusal.UNKNOWN_TABLE)
     _check_owner(table.owner, context)
     _check_not_withdrawn(table)
     context.put(table_key(record.id), replace(table, withdrawn_height=int(context.height)))
@@ -218,13 +209,13 @@ def withdraw_table(record: WithdrawTable, context: Context) -> None:
 def _data_item(name: str, context: Context) -> DataItem:
     item = context.get(data_item_key(name), DataItem)
     if item is None:
-        raise Refused(DirectoriesRefusal.UNKNOWN_DATA_ITEM)
+        raise Refused(ReferenceRefusal.UNKNOWN_DATA_ITEM)
     return item
 
 
 def _check_owner(owner: str, context: Context) -> None:
     if owner != context.department:
-        raise Refused(DirectoriesRefusal.NOT_THE_OWNER)
+        raise Refused(ReferenceRefusal.NOT_THE_OWNER)
 
 
 def _check_not_withdrawn(value: Responsibility | DataItem | Table) -> None:
@@ -247,7 +238,7 @@ def _check_approval(revision: int, value: Responsibility | DataItem) -> None:
 
 def _check_distinct(names: Sequence[str]) -> None:
     if len(set(names)) != len(names):
-        raise Refused(DirectoriesRefusal.REPEATED_NAME)
+        raise Refused(ReferenceRefusal.REPEATED_NAME)
 
 
 def _check_metadata(metadata: DataItemMetadata) -> None:

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from ledger.encoding import Canonical
+from ledger.registers.catalogue import DATA_ITEMS, TABLES, DataItem
 from ledger.registers.certificates.values import CERTIFICATES, TYPES
 from ledger.registers.directories.queries import orphans
-from ledger.registers.directories.values import DATA_ITEMS, SYSTEMS, TABLES, DataItem
+from ledger.registers.directories.values import SYSTEMS
 from ledger.registers.shared import Responsibility, responsibility_key
 from ledger.state.store import State
 from nodes.gateway import forms, schemas

@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 
 from ledger.encoding import Canonical, encode
 from ledger.members.departments import department_key
+from ledger.registers.catalogue import DATA_ITEMS, TABLES
 from ledger.registers.certificates.identifier import ROOT, check_type_code, parse_identifier
 from ledger.registers.certificates.values import CERTIFICATES, TYPES
-from ledger.registers.directories.values import DATA_ITEMS, SYSTEMS, TABLES
+from ledger.registers.directories.values import SYSTEMS
 from ledger.registers.shared import responsibility_key
 from nodes.gateway import forms, schemas
 from nodes.gateway.asking import Limit, Node, ask
