@@ -46,6 +46,10 @@ class Tag(Enum):
     CONTENT = b"mulu/content/1\x00"
     """Leaf of a certificate's tree of fields, and what binds the number of leaves to the tree's root."""
     TABLE_SCHEMA = b"mulu/table-schema/1\x00"
+    SEALED = b"mulu/sealed/1\x00"
+    """Leaf of a stream's tree of sealed chunks, and what binds the sealed keys and the number of chunks to its root."""
+    CONTENT_STREAM = b"mulu/content-stream/1\x00"
+    """Leaf of a stream's tree of chunks before they are sealed, and the keyed commitment to all of them."""
     FRAME = b"mulu/frame/1\x00"
     """Hash chain of the journal's frames."""
 
