@@ -7,13 +7,14 @@ line below joins it to the ledger. Its package docstring states the invariants t
 
 from __future__ import annotations
 
-from ledger.registers import certificates, directories, members
+from ledger.registers import certificates, directories, members, sharing
 from ledger.registers.register import Register, Rulebook
 
 REGISTERS: tuple[Register, ...] = (
     members.REGISTER,  # codes 32 to 63
     directories.REGISTER,  # codes 64 to 95
     certificates.REGISTER,  # codes 96 to 127
+    sharing.REGISTER,  # codes 128 to 159
 )
 
 RULEBOOK = Rulebook(REGISTERS)

@@ -85,6 +85,10 @@ class Responsibility(Canonical, tag="directories/responsibility", kw_only=True):
         return self.approved_revision > 0 and not self.withdrawn_height
 
 
+PUBLIC_BODIES = frozenset({DEPARTMENT, PROVIDER, REGISTRAR})
+"""Roles of departments with functions of their own, as auditors alone have none."""
+
+
 def require_role(context: Context, *roles: str) -> None:
     """Check that the signing department holds one of `roles`.
 
@@ -96,12 +100,12 @@ def require_role(context: Context, *roles: str) -> None:
 
 
 def require_public_body(context: Context) -> None:
-    """Check that the signing department has functions of its own, as auditors alone do not.
+    """Check that the signing department has functions of its own.
 
     Raises:
         Refused: NOT_AUTHORISED.
     """
-    require_role(context, DEPARTMENT, PROVIDER, REGISTRAR)
+    require_role(context, *PUBLIC_BODIES)
 
 
 def responsibility_key(name: str) -> bytes:

@@ -31,11 +31,14 @@ from ledger.registers.directories.records import (
     WithdrawTable,
 )
 from ledger.registers.members.records import AddEnvelopeKey, RevokeEnvelopeKey
+from ledger.registers.sharing.values import Condition
+from tests.registers import governed
 from tests.registers.catalogue import catalogued, certificate_type, data_item, identifier, issue, responsibility, table
 from tests.state.small_ledger import HOUSING, NETWORK, key_of, proven
 
 ONE, TWO = identifier("1"), identifier("2")
 SYSTEM = PublishSystem(id="AN-S1", revision=1, name_zh="许可系统", name_en="", location="cloud", protection_level=3)
+VERIFICATION = RecordVerification(certificate=TWO, purpose="counter check")
 RECORDS: tuple[Canonical, ...] = (
     AddEnvelopeKey(key_id=2, key=proven(NETWORK, HOUSING, "envelope/2", key_of("two"))),
     RevokeEnvelopeKey(key_id=2, reason="rotated"),
@@ -56,7 +59,21 @@ RECORDS: tuple[Canonical, ...] = (
     LiftSuspension(certificate=TWO, reason="mended"),
     RevokeCertificate(certificate=TWO, kind="revoked", reason="fraud"),
     RecordCopy(certificate=TWO, reason="tender", valid_until=None),
-    RecordVerification(certificate=TWO, purpose="counter check"),
+    VERIFICATION,
+    governed.request(selection=(Condition(information_item="permit number", values=("A",)),), renews="AY-R0"),
+    governed.grant(),
+    governed.refuse(),
+    governed.withdraw(),
+    governed.dispute(),
+    governed.revoke(),
+    governed.deliver(),
+    governed.acknowledge(),
+    governed.reject(),
+    governed.objection(),
+    governed.correct(),
+    governed.dispute_rejection(),
+    governed.drift(),
+    governed.terms(),
 )
 RECORD_FORMS = {
     "members.add_key": "1591f32c823e81a9",
@@ -79,6 +96,20 @@ RECORD_FORMS = {
     "certificates.revoke": "f7243d9a6ff10046",
     "certificates.copy": "04cf0bb8b1c50a56",
     "certificates.verify": "766bc266ff7dd348",
+    "sharing.request": "53ba8f8347b02e6e",
+    "sharing.grant": "85b7e6cb2950653c",
+    "sharing.refuse": "0a0cf89716e58486",
+    "sharing.withdraw_request": "ac045fddfb2fe241",
+    "sharing.dispute": "5087f3050d30f003",
+    "sharing.revoke_grant": "005a7cdc3f2134aa",
+    "sharing.deliver": "2a83bf95a37dbd80",
+    "sharing.acknowledge": "05b22ce27b85fda6",
+    "sharing.reject_delivery": "d31ad60b887eb542",
+    "sharing.object": "be8d379b83ff62e5",
+    "sharing.correct": "43d36dbf9135e285",
+    "sharing.dispute_objection": "7031f8f78cff4ec7",
+    "sharing.report_drift": "8b05ec3a937f738f",
+    "sharing.set_terms": "2710a473b9e8d380",
 }
 VALUE_FORMS = {
     "certificates/certificate": "482d3ce7083ab4e8",
@@ -93,6 +124,15 @@ VALUE_FORMS = {
     "members/envelope-key": "9df7308c92196d57",
     "members/key-owner": "2098c0e7fd16363d",
     "members/replay-window": "8f4b5954ab4e9325",
+    "sharing/breach": "04659619b6d7ede4",
+    "sharing/delivery": "39d68dddcc6a050a",
+    "sharing/drift": "171a8d57d8f6882b",
+    "sharing/grant": "4e0efafde2877b1e",
+    "sharing/objection": "9b52770e4fba3856",
+    "sharing/request": "954048be54561983",
+    "sharing/score": "935856c10392f841",
+    "sharing/terms": "91fa2eb8f5f0c3b6",
+    "sharing/use": "4052d873e154eed4",
 }
 
 
@@ -104,8 +144,9 @@ def tag_of(kind: type[Canonical]) -> str:
 def values() -> dict[str, Canonical]:
     """Return one value of each kind, by tag, as a small ledger holds them."""
     ledger = catalogued()
-    ledger.put(HOUSING, SYSTEM, table(), issue(ONE), issue(TWO, replaces=ONE), RECORDS[-1])
+    ledger.put(HOUSING, SYSTEM, table(), issue(ONE), issue(TWO, replaces=ONE), VERIFICATION)
     found = {tag_of(type(value)): value for _, value in ledger.state.items()}
+    found |= {tag_of(type(value)): value for _, value in governed.used().state.items(b"sharing/")}
     deadline = Deadline(due_ms=1, subject=b"a/b", status="pending", set_height=1, settled_height=0)
     return found | {tag_of(Deadline): deadline}
 

@@ -17,6 +17,7 @@ from ledger.registers.context import Context
 from ledger.registers.deadlines import Deadline, deadline_key
 from ledger.registers.register import Register, Rulebook
 from ledger.state.store import State
+from tests.registers import governed
 from tests.registers.catalogue import METADATA, catalogued, data_item
 from tests.state.small_ledger import HOUSING, MARKET, SmallLedger
 
@@ -302,8 +303,9 @@ def test_a_record_has_a_bound() -> None:
 
 def test_state_keys_begin_with_the_name_of_their_register() -> None:
     """So that no register ever writes into another."""
-    names = {key.partition(b"/")[0].decode() for key, _ in catalogued().state.items()}
-    assert names == {register.name for register in REGISTERS}
+    keys = {*catalogued().state.values, *governed.used().state.values}
+    names = {register.name for register in REGISTERS}
+    assert {key.partition(b"/")[0].decode() for key in keys} == names | {"deadlines"}
 
 
 def test_every_record_and_value_has_one_byte_form() -> None:
