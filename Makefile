@@ -20,8 +20,11 @@ help: ## Say what can be made (the default)
 # What the native core is built from: an edit builds it again.
 NATIVE := ledger/native/Cargo.lock ledger/native/Cargo.toml $(shell find ledger/native/src -name '*.rs')
 
+# Other people's verifiers, which the tests run; set-up fetches what they are built from.
+FOREIGN := tests/foreign/go/go.mod tests/foreign/go/go.sum
+
 # The stamp is the last thing set-up writes, so a set-up that was interrupted starts again.
-$(READY): pyproject.toml scripts/setup.sh scripts/build_native.py $(NATIVE)
+$(READY): pyproject.toml scripts/setup.sh scripts/build_native.py $(NATIVE) $(FOREIGN)
 	@sh scripts/setup.sh $(VENV)
 
 simulate: $(READY) ## Run the Beijing scenario: 53 departments as 53 processes, and a verdict

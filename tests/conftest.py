@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -48,8 +49,12 @@ def find_or_skip(name: str, *, require_all: bool = REQUIRE_ALL) -> Path:
     """Return where the optional tool `name` is; skip or fail the running test where it is not."""
     path = TOOLS[name].find()
     if path is None:
-        reason = f"needs {name}, which is not installed (Debian package: {TOOLS[name].debian})"
-        if require_all:
-            pytest.fail(f"{reason}, and MULU_REQUIRE_ALL=1 asks for it", pytrace=False)
-        pytest.skip(reason)
+        skip_or_fail(f"needs {name}, which is not installed (Debian package: {TOOLS[name].debian})", require_all)
     return path
+
+
+def skip_or_fail(reason: str, require_all: bool = REQUIRE_ALL) -> NoReturn:
+    """Skip the running test for `reason`, or fail it in a run that must leave nothing out."""
+    if require_all:
+        pytest.fail(f"{reason}, and MULU_REQUIRE_ALL=1 asks for it", pytrace=False)
+    pytest.skip(reason)

@@ -26,12 +26,9 @@ Source: C2SP tlog-policy.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Protocol
 
 from ledger.blocks.checkpoint import (
@@ -42,10 +39,18 @@ from ledger.blocks.checkpoint import (
     verifier_key,
 )
 from ledger.errors import DecodeError, OversizeError
-from ledger.identifiers import ChainId, CreditCode
+from ledger.identifiers import CreditCode
 from ledger.limits import VALIDATORS_MAX
-from ledger.members.calendar import CalendarError, Day, format_day, parse_day
+from ledger.members.calendar import Day
 from ledger.members.validators import ValidatorSet, quorum
+from ledger.proofs.policy_terms import (
+    PolicyDepartment,
+    PolicyError,
+    PolicyLines,
+    PolicyTerms,
+    check_ascending,
+    parse_terms,
+)
 
 FORMAT = "mulu.policy/1"
 
@@ -54,18 +59,6 @@ POLICY_BYTES_MAX = 1 << 20
 
 GROUP = "departments"
 """Name of the one group; witnesses are named by credit codes, which are longer."""
-
-_CHAIN = re.compile(r"[0-9a-f]{64}")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_OFFSET = re.compile(r"0|-?[1-9]|-1[0-2]|1[0-4]")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class PolicyError(DecodeError):
-    """The text is not a policy of this form."""
-
-    code = "bad_policy"
 
 
 class NamedDepartment(Protocol):
@@ -81,30 +74,11 @@ class NamedDepartment(Protocol):
     def name_zh(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyDepartment:
-    """The names of a department, as the policy's author knew them."""
-
-    credit_code: CreditCode
-    code: str
-    """Short code, for example `AY`."""
-    name_en: str
-    name_zh: str
-
-
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(PolicyTerms):
     """The trusted keys of one network's validators in one epoch."""
 
-    chain: ChainId
     origin: str
-    epoch: int
-    utc_offset_hours: int
-    """Where the network's days begin, because its dates name days there; 8 for Beijing."""
-    valid_until: Day
-    """Last day on which the policy may be used."""
-    departments: tuple[PolicyDepartment, ...]
-    """Every department that has a name here, with or without a vote, in ascending order of credit code."""
     cosigners: tuple[tuple[CreditCode, bytes], ...]
     """Each validator's credit code and 32-byte cosigner key, in ascending order of credit code."""
     logs: tuple[bytes, ...]
@@ -114,10 +88,6 @@ class Policy:
     def quorum(self) -> int:
         """Distinct cosigners that make a checkpoint count."""
         return quorum(len(self.cosigners))
-
-    def day_at(self, time_ms: int) -> Day:
-        """Return the network's day at this Unix time in milliseconds."""
-        return Day((time_ms + self.utc_offset_hours * 3_600_000) // 86_400_000)
 
     @cached_property
     def cosigner_keys(self) -> dict[tuple[str, bytes], tuple[CreditCode, bytes]]:
@@ -133,24 +103,9 @@ class Policy:
         """Log keys by the key hash on their lines; the name on all of them is the origin."""
         return {key_hash(self.origin, NOTE_ED25519, public): public for public in self.logs}
 
-    @cached_property
-    def _names(self) -> dict[str, PolicyDepartment]:
-        return {department.credit_code: department for department in self.departments}
-
-    def name_of(self, credit_code: str) -> str:
-        """Return the name that people know: English, Chinese and short code; the credit code if there is none here."""
-        if (department := self._names.get(credit_code)) is None:
-            return credit_code
-        return f"{department.name_en} ({department.name_zh}, {department.code})"
-
     def text(self) -> str:
         """Return the one text of this policy."""
-        head = [f"# {FORMAT}", f"# chain {self.chain.hex()}", f"# epoch {self.epoch}"]
-        head.append(f"# utc-offset-hours {self.utc_offset_hours}")
-        head.append(f"# valid-until {format_day(self.valid_until)}")
-        for d in self.departments:
-            names = [d.credit_code, d.code, d.name_en, d.name_zh]
-            head.append(f"# department {json.dumps(names, ensure_ascii=False, separators=(',', ':'))}")
+        head = self.comments(FORMAT)
         logs = [f"log {verifier_key(self.origin, NOTE_ED25519, public)}" for public in self.logs]
         witnesses = [
             f"witness {code} {verifier_key(f'{self.origin}/{code}', NOTE_COSIGNATURE, public)}"
@@ -212,17 +167,8 @@ def parse_policy(text: str) -> Policy:
     """
     if len(text) > POLICY_BYTES_MAX:
         raise OversizeError("policy", size=len(text), size_max=POLICY_BYTES_MAX)
-    lines = _Lines(text)
-    if lines.first != f"# {FORMAT}":
-        raise PolicyError(f"the first line must be `# {FORMAT}`, not {lines.first[:60]!r}")
-    chain = lines.one("# chain", _CHAIN)
-    epoch = int(lines.one("# epoch", _NUMBER))
-    utc_offset_hours = int(lines.one("# utc-offset-hours", _OFFSET))
-    try:
-        valid_until = parse_day(lines.one("# valid-until", _DATE))
-    except CalendarError as error:
-        raise PolicyError(f"valid-until: {error}") from error
-    departments = tuple(map(_parse_department, lines.all("# department")))
+    lines = PolicyLines(text)
+    terms = parse_terms(lines, FORMAT)
     log_names, logs = _parse_keys(lines.all("log"), NOTE_ED25519)
     witnesses = [_split(line) for line in lines.all("witness")]
     cosigner_names, cosigner_keys = _parse_keys([vkey for _, vkey in witnesses], NOTE_COSIGNATURE)
@@ -231,61 +177,26 @@ def parse_policy(text: str) -> Policy:
     origin = log_names[0]
     if any(name != origin for name in log_names):
         raise PolicyError("the log keys are of more than one origin")
-    if not origin.endswith(f"/{chain[:16]}"):
-        raise PolicyError(f"origin {origin} is not that of chain {chain}")
+    if not origin.endswith(f"/{terms.chain.hex()[:16]}"):
+        raise PolicyError(f"origin {origin} is not that of chain {terms.chain.hex()}")
     for (code, _), name in zip(witnesses, cosigner_names, strict=True):
         if name != f"{origin}/{code}":
             raise PolicyError(f"witness {code} has a key named {name}, not {origin}/{code}")
     if len({*logs, *cosigner_keys}) != len(logs) + len(cosigner_keys):
         raise PolicyError("a key stands on two lines; every key has one purpose")
-    _check_ascending("departments", [department.credit_code for department in departments])
-    _check_ascending("witnesses", [code for code, _ in witnesses])
+    check_ascending("witnesses", [code for code, _ in witnesses])
     policy = Policy(
-        chain=ChainId(bytes.fromhex(chain)),
+        chain=terms.chain,
         origin=origin,
-        epoch=epoch,
-        utc_offset_hours=utc_offset_hours,
-        valid_until=valid_until,
-        departments=departments,
+        epoch=terms.epoch,
+        utc_offset_hours=terms.utc_offset_hours,
+        valid_until=terms.valid_until,
+        departments=terms.departments,
         cosigners=tuple((CreditCode(code), key) for (code, _), key in zip(witnesses, cosigner_keys, strict=True)),
         logs=tuple(logs),
     )
     _check_same_text(policy.text(), text)
     return policy
-
-
-class _Lines:
-    """The lines of a policy by what they begin with. The order is checked later, when the whole text is."""
-
-    def __init__(self, text: str) -> None:
-        self._lines = text.split("\n")
-        for number, line in enumerate(self._lines, start=1):
-            if match := _FORBIDDEN.search(line):
-                raise PolicyError(f"line {number} holds the control character {match[0]!r}")
-
-    @property
-    def first(self) -> str:
-        return self._lines[0]
-
-    def all(self, keyword: str) -> list[str]:
-        return [line[len(keyword) + 1 :] for line in self._lines if line.startswith(f"{keyword} ")]
-
-    def one(self, keyword: str, form: re.Pattern[str]) -> str:
-        found = self.all(keyword)
-        if len(found) != 1 or not form.fullmatch(found[0]):
-            raise PolicyError(f"exactly one line `{keyword} ...` of the documented form is needed, not {found[:3]!r}")
-        return found[0]
-
-
-def _parse_department(line: str) -> PolicyDepartment:
-    try:
-        names = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise PolicyError(f"not a department: {line[:100]!r}") from error
-    match names:
-        case [str(credit_code), str(code), str(name_en), str(name_zh)]:
-            return PolicyDepartment(credit_code=CreditCode(credit_code), code=code, name_en=name_en, name_zh=name_zh)
-    raise PolicyError(f"not [credit code, short code, English name, Chinese name]: {line[:100]!r}")
 
 
 def _split(witness: str) -> tuple[str, str]:
@@ -305,12 +216,6 @@ def _parse_keys(vkeys: list[str], kind: int) -> tuple[list[str], list[bytes]]:
         names.append(name)
         keys.append(public)
     return names, keys
-
-
-def _check_ascending(what: str, codes: list[str]) -> None:
-    for earlier, later in pairwise(codes):
-        if earlier >= later:
-            raise PolicyError(f"{what} must ascend without repeats: {earlier} stands before {later}")
 
 
 def _check_same_text(expected: str, got: str) -> None:

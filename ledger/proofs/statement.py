@@ -220,7 +220,7 @@ class Statement:
         begin a line of its own or move a terminal's cursor.
         """
         lines = (*self._answers(), *self._findings(), *_bullets("Not checked", self.not_checked))
-        return "\n".join(map(_printable, lines))
+        return "\n".join(map(printable, lines))
 
     def _answers(self) -> Iterator[str]:
         yield f"{self.verdict.value.capitalize()}."
@@ -305,7 +305,8 @@ def _bullets(title: str, sentences: tuple[str, ...]) -> Iterator[str]:
         yield from (f"  - {sentence}" for sentence in sentences)
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """Return the line with whatever a terminal might act on escaped: foreign text does not get to move the cursor."""
     if line.isprintable():
         return line
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

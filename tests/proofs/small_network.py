@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.blocks.checkpoint import Cosignature, QuorumCheckpoint, checkpoint_text, cosigned_bytes
 from ledger.blocks.genesis import Genesis, Parameters
+from ledger.check_characters import credit_code_check_character, organisation_code_check_character
 from ledger.crypto.hashing import sha256
 from ledger.crypto.signatures import SigningKey
 from ledger.identifiers import CreditCode, Digest
@@ -64,10 +66,21 @@ PLANNING = Member(
 MEMBERS = (GOVERNMENT_SERVICES, MARKET_REGULATION, PUBLIC_SECURITY, PLANNING, REGISTRAR)
 
 
-def found(name: str = "mulu.test.example") -> Genesis:
+def members_with(validators: int) -> tuple[Member, ...]:
+    """Return the members of a network with so many validators: those above, and districts without other names."""
+    districts = []
+    for number in range(validators - sum(member.votes for member in MEMBERS)):
+        organisation = f"C{number:07}"
+        first17 = f"11110000{organisation}{organisation_code_check_character(organisation)}"
+        code = CreditCode(first17 + credit_code_check_character(first17))
+        districts.append(Member(code, f"D{number}", f"District {number}", f"第{number}区", frozenset({"department"})))
+    return (*MEMBERS, *districts)
+
+
+def found(name: str = "mulu.test.example", members: Sequence[Member] = MEMBERS) -> Genesis:
     """Return the genesis of a network with this name; every name has its own keys."""
     founders = []
-    for member in MEMBERS:
+    for member in members:
         node = None
         if member.votes:
             node = NodeSigners(
@@ -112,7 +125,7 @@ def cosign(genesis: Genesis, size: int, root: Digest, *, height: int, time_ms: i
     """Return the checkpoint that every validator of the test network cosigned."""
     validators = ValidatorSet.of_genesis(genesis)
     text = checkpoint_text(validators.origin, size, root)
-    codes = {member.credit_code: member.code for member in MEMBERS}
+    codes = {founder.credit_code: founder.code for founder in genesis.founders}
     time_s = time_ms // 1000
     return QuorumCheckpoint(
         epoch=0,

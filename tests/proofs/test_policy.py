@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ledger.errors import OversizeError
 from ledger.members.calendar import parse_day
 from ledger.members.validators import ValidatorSet
-from ledger.proofs.policy import POLICY_BYTES_MAX, PolicyDepartment, PolicyError, make_policy, parse_policy
+from ledger.proofs.policy import POLICY_BYTES_MAX, make_policy, parse_policy
+from ledger.proofs.policy_terms import PolicyDepartment, PolicyError
 from tests.proofs.small_network import GOVERNMENT_SERVICES, MARKET_REGULATION, REGISTRAR, found
 
 GOLDEN = Path(__file__).parent / "golden"
