@@ -38,6 +38,25 @@ def merkle_root(leaf_hashes: Sequence[bytes]) -> bytes:
 def merkle_root_of(prefix: bytes, entries: Sequence[bytes]) -> bytes:
     """Return `merkle_root(hash_leaves(prefix, entries))`."""
 
+def examine_envelopes(
+    raws: Sequence[bytes], chain: bytes, header_prefix: bytes, record_prefix: bytes
+) -> tuple[list[bytes], list[bytes], list[int]] | None:
+    """Compare envelopes with the canonical form and with their own hashes, but for what only their types say.
+
+    The interpreter's lock is released while it works.
+
+    Args:
+        raws: What should be encodings of `ledger.blocks.envelope.Envelope`.
+        chain: What their headers must name.
+        header_prefix, record_prefix: What is hashed before a header, and before a record as a leaf.
+
+    Returns:
+        The hash of each header; header, suite and signature of each as they stand in it; and which of all records,
+        counted through, are not surely in canonical form: another spelling, or text that only tables of characters
+        can tell to be normal. None if an envelope is in another form, for another chain, of an unknown suite, or its
+        header commits to other records. Numbers and lengths were not compared with their bounds.
+    """
+
 class SparseTree:
     """One version of the map of `ledger.crypto.sparse_tree`. Immutable; versions share what they have in common."""
 

@@ -7,9 +7,10 @@ longer integer form, a map, an extension type, a float or a text that is not NFC
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
-from operator import eq
+from operator import attrgetter, eq
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
 from unicodedata import is_normalized
 
@@ -100,9 +101,10 @@ class Decoder:
     The caller has checked the size.
     """
 
-    __slots__ = ("_name", "_parse")
+    __slots__ = ("_kind", "_name", "_parse")
 
     def __init__(self, kind: Any) -> None:
+        self._kind = kind
         self._name = getattr(kind, "__name__", str(kind))
         self._parse = msgspec.msgpack.Decoder(kind).decode
 
@@ -122,18 +124,25 @@ class Decoder:
             raise DecodeError(f"{self._name}: text is not in normalisation form C")
         return value
 
-    def decode_all(self, encoded: Sequence[bytes]) -> list[Any] | None:
+    def decode_all(self, encoded: Sequence[bytes], doubtful: Collection[int] | None = None) -> list[Any] | None:
         """Return what `decode` returns for each, or None if it raises for any; without a Python call for each.
 
         Whoever gets None asks for each alone, and so learns which it was and why.
+
+        Args:
+            doubtful: Positions of those that may be another spelling of their value, or hold text that is not NFC, as
+                far as can be seen without their types (`examine_envelopes` in `ledger/_native.pyi`); None if any may.
         """
         try:
             values = list(map(self._parse, encoded))
         except _NOT_PARSED:
             return None
-        if not all(map(eq, map(_encode, values), encoded)):
+        in_doubt, their_bytes = values, encoded
+        if doubtful is not None and _has_one_spelling(self._kind):
+            in_doubt, their_bytes = [values[at] for at in doubtful], [encoded[at] for at in doubtful]
+        if not all(map(eq, map(_encode, in_doubt), their_bytes)):
             return None
-        return values if _is_nfc_as_json(values) or all(map(_is_nfc, values)) else None
+        return values if _are_nfc(in_doubt) else None
 
     def parse_all(self, encoded: Sequence[bytes]) -> list[Any]:
         """Return the values of bytes that `decode` has accepted before; it is not asked again."""
@@ -145,15 +154,87 @@ _decoder = cache(Decoder)
 _encode_as_json = msgspec.json.Encoder().encode
 
 
-def _is_nfc_as_json(values: Sequence[Any]) -> bool:
-    """Return True only if `_is_nfc` holds for each value, from one text that holds all of theirs.
+@cache
+def _has_one_spelling(kind: Any) -> bool:
+    """Return whether a value of `kind` can be parsed from no other items than those that encoding it writes.
 
-    JSON writes bytes in base 64 and everything else but text in ASCII. Every part of a text in form C is in form C, and
-    what JSON writes otherwise than it stands, quotes and control characters, composes with nothing. A letter that it
-    writes for one of those may, so a False says nothing.
+    msgspec takes for each of these types one family of MessagePack alone, and all fields of a struct but those at the
+    end that have defaults. So what has the shortest form for each item is the canonical form, whatever its types.
     """
-    text = _encode_as_json(values)
-    return text.isascii() or is_normalized("NFC", text.decode())
+    return all(map(_keeps_its_items, _parts_of(msgspec.inspect.type_info(kind))))
+
+
+def _keeps_its_items(info: msgspec.inspect.Type) -> bool:
+    if isinstance(info, msgspec.inspect.StructType):
+        return info.array_like and info.forbid_unknown_fields and info.fields[-1].required
+    return isinstance(info, _PLAIN_TYPES)
+
+
+_PLAIN_TYPES = (
+    msgspec.inspect.StrType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.BytesType,
+    msgspec.inspect.BoolType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.LiteralType,
+    msgspec.inspect.VarTupleType,
+    msgspec.inspect.UnionType,
+)
+
+
+def _parts_of(info: msgspec.inspect.Type, seen: tuple[type, ...] = ()) -> Iterator[msgspec.inspect.Type]:
+    """Yield a type and all types inside it; a struct inside itself once."""
+    yield info
+    inside: Iterable[msgspec.inspect.Type] = ()
+    match info:
+        case msgspec.inspect.VarTupleType():
+            inside = (info.item_type,)
+        case msgspec.inspect.UnionType():
+            inside = info.types
+        case msgspec.inspect.StructType() if info.cls not in seen:
+            seen = (*seen, info.cls)
+            inside = [field.type for field in info.fields]
+    for part in inside:
+        yield from _parts_of(part, seen)
+
+
+def _are_nfc(values: Sequence[Any]) -> bool:
+    """Return whether `_is_nfc` holds for each value."""
+    by_kind: defaultdict[type, list[Any]] = defaultdict(list)
+    for value in values:
+        by_kind[type(value)].append(value)
+    return all(_are_nfc_of_kind(kind, own) for kind, own in by_kind.items())
+
+
+def _are_nfc_of_kind(kind: type, values: Sequence[Any]) -> bool:
+    """Return whether `_is_nfc` holds for each value of one kind; nearly always from one text that holds all of theirs.
+
+    JSON writes everything but text in ASCII. Every part of a text in form C is in form C, and what JSON writes
+    otherwise than it stands, quotes and control characters, composes with nothing. A letter that it writes for one of
+    those may compose, so a text that is not in form C says nothing.
+    """
+    texts_of = _texts_of(kind)
+    if texts_of is None:
+        return True
+    text = _encode_as_json(list(map(texts_of, values)))
+    return text.isascii() or is_normalized("NFC", text.decode()) or all(map(_is_nfc, values))
+
+
+@cache
+def _texts_of(kind: type[msgspec.Struct]) -> Callable[[Any], Any] | None:
+    """Return what takes from a value of `kind` the fields that can hold text; None if there are none."""
+    paths = list(_paths_to_text(kind))
+    return attrgetter(*paths) if paths else None
+
+
+def _paths_to_text(kind: type[msgspec.Struct]) -> Iterator[str]:
+    fields = {field.name: field.type for field in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
+    for name in _fields_with_text(kind):
+        if isinstance(inner := fields[name], msgspec.inspect.StructType):
+            # The digests beside its text need not be looked at.
+            yield from (f"{name}.{path}" for path in _paths_to_text(inner.cls))
+        else:
+            yield name
 
 
 def _is_nfc(value: Any) -> bool:

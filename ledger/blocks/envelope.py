@@ -83,7 +83,7 @@ class Envelope(Canonical, tag="signed", kw_only=True):
 _BEFORE_HEADER = len(b"\x96\xa6" + b"signed" + b"\x01")
 """An array of six, the tag and the version."""
 
-_SUITE_AND_SIGNATURE = len(b"\x01" + b"\xc4\x40") + SIGNATURE_SIZE
+SUITE_AND_SIGNATURE_SIZE = len(b"\x01" + b"\xc4\x40") + SIGNATURE_SIZE
 
 
 def signed_part(raw: bytes, header_size: int) -> bytes:
@@ -93,7 +93,7 @@ def signed_part(raw: bytes, header_size: int) -> bytes:
         raw: The canonical bytes of an envelope whose suite is known.
         header_size: Bytes of its header's canonical form.
     """
-    return raw[_BEFORE_HEADER : _BEFORE_HEADER + header_size + _SUITE_AND_SIGNATURE]
+    return raw[_BEFORE_HEADER : _BEFORE_HEADER + header_size + SUITE_AND_SIGNATURE_SIZE]
 
 
 def records_root(records: Sequence[bytes]) -> Digest:

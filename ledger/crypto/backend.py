@@ -1,7 +1,7 @@
 """Which code does the arithmetic of signatures and trees: the native core where it is installed, else Python.
 
 Both give the same results for every input, so the choice belongs to a process, not to the protocol, and nothing that is
-signed or hashed depends on it. `signatures` and `merkle` ask here; nobody else needs to.
+signed or hashed depends on it. This layer asks here, and `ledger.validation.envelopes` for whole payloads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ledger.errors import LedgerError
 NATIVE_VERSION = "0.1.0"
 """The one version of the native core that this code is for: the distribution's, as in `ledger/native/Cargo.toml`."""
 
-NATIVE_INTERFACE = 1
+NATIVE_INTERFACE = 2
 """What this code expects the native core to offer. Within one version the sources change, and a library that was built
 from earlier ones may still lie about."""
 
@@ -52,6 +52,9 @@ class Library(Protocol):
     def hash_leaves(self, prefix: bytes, entries: Sequence[bytes]) -> list[bytes]: ...
     def merkle_root(self, leaf_hashes: Sequence[bytes]) -> bytes: ...
     def merkle_root_of(self, prefix: bytes, entries: Sequence[bytes]) -> bytes: ...
+    def examine_envelopes(
+        self, raws: Sequence[bytes], chain: bytes, header_prefix: bytes, record_prefix: bytes
+    ) -> tuple[list[bytes], list[bytes], list[int]] | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,14 @@ def leaf_hash(entry: bytes) -> Digest:
     return Digest(hashlib.sha256(_LEAF + entry).digest())
 
 
+def tagged_leaf_prefix(tag: Tag) -> bytes:
+    """Return what is hashed before a leaf's data in a tree other than the log's."""
+    return _LEAF + tag.value
+
+
 def tagged_leaf_hash(tag: Tag, data: bytes) -> Digest:
     """Return the 32-byte leaf hash of `data` in a tree other than the log's: SHA-256(0x00 || tag || data)."""
-    return Digest(hashlib.sha256(_LEAF + tag.value + data).digest())
+    return Digest(hashlib.sha256(tagged_leaf_prefix(tag) + data).digest())
 
 
 def leaf_hashes(entries: Sequence[bytes]) -> list[Digest]:
@@ -45,7 +50,7 @@ def leaf_hashes(entries: Sequence[bytes]) -> list[Digest]:
 
 def tagged_leaf_hashes(tag: Tag, entries: Sequence[bytes]) -> list[Digest]:
     """Return `tagged_leaf_hash(tag, entry)` for each entry, in order."""
-    return hash_all(_LEAF + tag.value, entries)
+    return hash_all(tagged_leaf_prefix(tag), entries)
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:
@@ -73,7 +78,7 @@ def root_of(leaf_hashes: Sequence[Digest]) -> Digest:
 def root_of_tagged(tag: Tag, entries: Sequence[bytes]) -> Digest:
     """Return the root of the tree, other than the log's, whose leaves are `tagged_leaf_hash(tag, entry)` in order."""
     if (library := active_backend().library) is not None:
-        return Digest(library.merkle_root_of(_LEAF + tag.value, entries))
+        return Digest(library.merkle_root_of(tagged_leaf_prefix(tag), entries))
     return root_of(tagged_leaf_hashes(tag, entries))
 
 

@@ -43,7 +43,7 @@ class Register:
     """One sentence, for documents."""
     rules: Mapping[type[Record], Rule]
     values: tuple[type[Canonical], ...]
-    """Every kind of value that its rules put."""
+    """Every kind of value that belongs to it."""
     codes: type[RefusalCode]
     found: Callable[[Genesis], Iterable[tuple[bytes, Canonical]]] = _found_nothing
     """The register's state at genesis, as pairs of key and value."""
@@ -91,10 +91,14 @@ class Rulebook:
             raise OversizeError("record", size=len(raw), size_max=RECORD_BYTES_MAX)
         return cast(Record, self._records.decode(raw))
 
-    def decode_records(self, raws: Sequence[bytes]) -> list[Record | None]:
-        """Return for each what `decode_record` returns, or None where it raises."""
+    def decode_records(self, raws: Sequence[bytes], doubtful: Collection[int] | None = None) -> list[Record | None]:
+        """Return for each what `decode_record` returns, or None where it raises.
+
+        Args:
+            doubtful: As for `ledger.encoding.Decoder.decode_all`.
+        """
         if max(map(len, raws), default=0) <= RECORD_BYTES_MAX:
-            records: list[Record | None] | None = self._records.decode_all(raws)
+            records: list[Record | None] | None = self._records.decode_all(raws, doubtful)
             if records is not None:
                 return records
         return [self._record_or_none(raw) for raw in raws]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from ledger.blocks.block import BlockHeader
 from ledger.blocks.envelope import Envelope
 from ledger.blocks.record import Record
@@ -14,8 +16,11 @@ VerifyBatch = Callable[[Sequence[tuple[bytes, bytes, bytes]]], list[bool]]
 """Says for each `(public, message, signature)`, in order, whether it verifies under ZIP-215."""
 
 
-class PreparedEnvelope(NamedTuple):
-    """An envelope whose header commits to its records. Its signature was not checked."""
+class PreparedEnvelope(msgspec.Struct, frozen=True, gc=False):
+    """An envelope whose header commits to its records. Its signature was not checked.
+
+    A struct, because a named tuple takes seven times as long to make. It never has a byte form.
+    """
 
     raw: bytes
     """The full bytes, as in a block's payload."""

@@ -15,14 +15,13 @@ from itertools import chain
 from typing import NamedTuple
 
 from ledger.blocks.block import Block
-from ledger.encoding import decode, encode
-from ledger.identifiers import BlockId
+from ledger.blocks.envelope import SUITE_AND_SIGNATURE_SIZE, signed_part
+from ledger.encoding import Decoder, decode
+from ledger.identifiers import BlockId, EnvelopeId
 from ledger.registers import RULEBOOK
 from ledger.registers.register import Rulebook
 from ledger.state.prepared import PreparedBlock, VerifyBatch
-from ledger.validation.envelopes import assemble, parse_envelopes, prepare_block
-
-_ID_BYTES = 32
+from ledger.validation.envelopes import assemble, parse_envelopes, prepare_block, records_of
 
 SigningKeys = Mapping[tuple[str, int], bytes]
 """Public keys by credit code and key id."""
@@ -32,8 +31,7 @@ class Findings(NamedTuple):
     """What `examine` has found out about the bytes of a block."""
 
     block: BlockId
-    ids: bytes
-    """Ids of the envelopes, 32 bytes each."""
+    ids: tuple[EnvelopeId, ...]
     header_sizes: tuple[int, ...]
     """Bytes of each envelope's header."""
     not_records: tuple[int, ...]
@@ -72,8 +70,8 @@ def findings_of(block: PreparedBlock) -> Findings:
     records = chain.from_iterable([envelope.records for envelope in block.envelopes])
     return Findings(
         block.id,
-        b"".join([envelope.id for envelope in block.envelopes]),
-        tuple([len(encode(envelope.envelope.header)) for envelope in block.envelopes]),
+        tuple([envelope.id for envelope in block.envelopes]),
+        tuple([len(envelope.signed) - SUITE_AND_SIGNATURE_SIZE for envelope in block.envelopes]),
         tuple([number for number, record in enumerate(records) if record is None]),
         block.verified,
     )
@@ -86,10 +84,12 @@ def take_over(raw: bytes, findings: Findings, rulebook: Rulebook = RULEBOOK) -> 
         raw: The very bytes that were examined: nothing about them is checked again.
         findings: Made by this program on this machine; nobody else is believed.
     """
-    block = decode(Block, raw)
+    (block,) = _blocks.parse_all([raw])
     envelopes = parse_envelopes(block.payload)
-    record_bytes = list(chain.from_iterable([envelope.records for envelope in envelopes]))
-    records = rulebook.parse_records(record_bytes, frozenset(findings.not_records))
-    ids = [findings.ids[start : start + _ID_BYTES] for start in range(0, len(findings.ids), _ID_BYTES)]
-    prepared = assemble(block.payload, envelopes, ids, findings.header_sizes, records)
+    records = rulebook.parse_records(records_of(envelopes), frozenset(findings.not_records))
+    signed = list(map(signed_part, block.payload, findings.header_sizes))
+    prepared = assemble(block.payload, envelopes, findings.ids, signed, records)
     return PreparedBlock(findings.block, block.header, tuple(prepared), findings.verified)
+
+
+_blocks = Decoder(Block)

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from itertools import chain as chained
-from typing import TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from ledger.blocks.block import BlockHeader, payload_root
 from ledger.blocks.envelope import Envelope, signed_part
 from ledger.blocks.record import Record
+from ledger.crypto.backend import Library, active_backend
 from ledger.crypto.hashing import Tag, tagged_hashes
-from ledger.crypto.merkle import root_of, tagged_leaf_hashes
+from ledger.crypto.merkle import root_of, tagged_leaf_hashes, tagged_leaf_prefix
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import Decoder, decode, encode
 from ledger.errors import InvalidInputError
-from ledger.identifiers import BlockId, ChainId, Digest
+from ledger.identifiers import BlockId, ChainId, Digest, EnvelopeId
 from ledger.registers import RULEBOOK
 from ledger.registers.register import Rulebook
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope
@@ -66,10 +67,12 @@ def prepare_envelopes(raws: Sequence[bytes], chain: ChainId, rulebook: Rulebook 
     Raises:
         InvalidInputError: What `prepare_envelope` raises for the first that is not well-formed.
     """
-    decoded = decode_envelopes(raws)
-    prepared = None if decoded is None else _compare_hashes(raws, decoded, chain, rulebook)
-    # Something is wrong with one of them: one by one it is found, and why.
-    return prepared or [prepare_envelope(raw, chain, rulebook) for raw in raws]
+    examined = _examine(raws, chain) if max(map(len, raws), default=0) <= Envelope.size_max else None
+    if examined is None:
+        # Something is wrong with one of them: one by one it is found, and why.
+        return [prepare_envelope(raw, chain, rulebook) for raw in raws]
+    records = rulebook.decode_records(records_of(examined.envelopes), examined.doubtful)
+    return assemble(raws, examined.envelopes, examined.ids, examined.signed, records)
 
 
 def decode_envelopes(raws: Sequence[bytes]) -> list[Envelope] | None:
@@ -136,42 +139,66 @@ def prepare_payload(
 _decoder = Decoder(Envelope)
 
 
-def _compare_hashes(
-    raws: Sequence[bytes], envelopes: Sequence[Envelope], chain: ChainId, rulebook: Rulebook
-) -> list[PreparedEnvelope] | None:
-    """Return the decoded envelopes, prepared, with one call for all hashes of a kind; None if one of them is bad."""
-    chain_digest = Digest(chain)
-    headers = [encode(envelope.header) for envelope in envelopes]
-    ids = tagged_hashes(Tag.ENVELOPE, headers)
-    record_bytes = list(chained.from_iterable([envelope.records for envelope in envelopes]))
-    leaves = tagged_leaf_hashes(Tag.RECORD, record_bytes)
-    records = rulebook.decode_records(record_bytes)
-    roots = leaves
-    if len(leaves) > len(envelopes):
-        roots = [root_of(own) for own in split(leaves, envelopes)]
+class _Examined(NamedTuple):
+    """Envelopes that are what their bytes say; about their records, see `doubtful`."""
+
+    envelopes: list[Envelope]
+    ids: list[EnvelopeId]
+    signed: list[bytes]
+    doubtful: Sequence[int] | None
+    """As for `Rulebook.decode_records`."""
+
+
+def _examine(raws: Sequence[bytes], chain: ChainId) -> _Examined | None:
+    """Return what `raws` are, none of them longer than an envelope may be; None if one of them is bad."""
+    library = active_backend().library
+    return _examine_in_python(raws, chain) if library is None else _examine_natively(library, raws, chain)
+
+
+def _examine_natively(library: Library, raws: Sequence[bytes], chain: ChainId) -> _Examined | None:
+    found = library.examine_envelopes(raws, chain, Tag.ENVELOPE.value, tagged_leaf_prefix(Tag.RECORD))
+    if found is None:
+        return None
+    ids, signed, doubtful = found
+    envelopes = _decoder.decode_all(raws, doubtful=())
+    return None if envelopes is None else _Examined(envelopes, cast("list[EnvelopeId]", ids), signed, doubtful)
+
+
+def _examine_in_python(raws: Sequence[bytes], chain: ChainId) -> _Examined | None:
+    """As natively, with one call for all hashes of a kind."""
+    envelopes: list[Envelope] | None = _decoder.decode_all(raws)
+    if envelopes is None:
+        return None
+    leaves = tagged_leaf_hashes(Tag.RECORD, records_of(envelopes))
+    roots = map(root_of, split(leaves, envelopes)) if len(leaves) > len(envelopes) else leaves
     for envelope, root in zip(envelopes, roots, strict=True):
         header = envelope.header
         if (
             root != header.records_root
-            or header.chain != chain_digest
+            or header.chain != Digest(chain)
             or envelope.suite != ED25519_SHA256
             or len(envelope.records) != header.record_count
         ):
             return None
-    return assemble(raws, envelopes, ids, list(map(len, headers)), records)
+    headers = [encode(envelope.header) for envelope in envelopes]
+    ids = cast("list[EnvelopeId]", tagged_hashes(Tag.ENVELOPE, headers))
+    return _Examined(envelopes, ids, list(map(signed_part, raws, map(len, headers))), None)
+
+
+def records_of(envelopes: Iterable[Envelope]) -> list[bytes]:
+    """Return the encodings of the records of all envelopes in a row."""
+    return list(chained.from_iterable([envelope.records for envelope in envelopes]))
 
 
 def assemble(
     raws: Sequence[bytes],
     envelopes: Sequence[Envelope],
-    ids: Iterable[bytes],
-    header_sizes: Iterable[int],
+    ids: Sequence[EnvelopeId],
+    signed: Sequence[bytes],
     records: Sequence[Record | None],
 ) -> list[PreparedEnvelope]:
     """Return prepared envelopes from what was found out about each, and about the records of all in a row."""
-    signed = map(signed_part, raws, header_sizes)
-    own_records = split(records, envelopes)
-    return list(map(PreparedEnvelope._make, zip(raws, envelopes, ids, signed, own_records, strict=True)))
+    return list(map(PreparedEnvelope, raws, envelopes, ids, signed, split(records, envelopes)))
 
 
 def split(values: Sequence[V], envelopes: Sequence[Envelope]) -> Iterable[tuple[V, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.blocks.block import Block, BlockHeader, payload_root
 from ledger.blocks.envelope import seal
@@ -123,7 +124,7 @@ def test_prepared_blocks_are_bounded_by_their_records() -> None:
     """The oldest go; a block that alone is too large stays until the next one comes."""
     header = proposal(1, []).header
     one = prepare_envelope(envelope(1), GENESIS.chain)
-    many = one._replace(records=one.records * RECORDS_IN_BLOCKS_MAX)
+    many = replace(one, records=one.records * RECORDS_IN_BLOCKS_MAX)
     large = PreparedBlock(BlockId(b"1" * 32), header, (many,))
     blocks = PreparedBlocks()
     blocks.put(large)

@@ -4,6 +4,8 @@
 
 pub mod backend;
 pub mod batch;
+pub mod canonical;
+pub mod envelopes;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 pub mod key_cache;

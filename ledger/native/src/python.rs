@@ -6,13 +6,15 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::backend::{Backend, Item};
 use crate::sparse_tree::{Change, Descent, SparseTree, Tags};
-use crate::{backends, batch, merkle};
+use crate::{backends, batch, envelopes, merkle};
 
 /// The ledger's native core: see `ledger/_native.pyi`.
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
-    use super::{PySparseTree, hash_leaves, merkle_root, merkle_root_of, signature_backends, verify_batch};
+    use super::{
+        PySparseTree, examine_envelopes, hash_leaves, merkle_root, merkle_root_of, signature_backends, verify_batch,
+    };
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -20,7 +22,7 @@ mod native {
     /// Raised with every change of a name, an argument or a meaning here, together with `NATIVE_INTERFACE` in
     /// `ledger/crypto/backend.py`: a library built before that change is then refused instead of called wrongly.
     #[pymodule_export]
-    const INTERFACE: u32 = 1;
+    const INTERFACE: u32 = 2;
 }
 
 #[pyfunction]
@@ -93,6 +95,34 @@ fn merkle_root_of<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAn
     let entries: Vec<_> = entries.iter().map(|entry| entry.as_bytes()).collect();
     let root = py.detach(|| merkle::root_of(entries.iter().map(|entry| merkle::leaf_hash(prefix, entry)).collect()));
     Ok(PyBytes::new(py, &root))
+}
+
+#[pyfunction]
+fn examine_envelopes<'py>(
+    py: Python<'py>,
+    raws: &Bound<'py, PyAny>,
+    chain: &[u8],
+    header_prefix: &[u8],
+    record_prefix: &[u8],
+) -> PyResult<Option<ExaminedInPython<'py>>> {
+    let raws = bytes_of(raws)?;
+    let raws: Vec<_> = raws.iter().map(|raw| raw.as_bytes()).collect();
+    let prefixes = envelopes::Prefixes { header: header_prefix, record: record_prefix };
+    let examined: Option<Vec<_>> =
+        py.detach(|| raws.iter().map(|raw| envelopes::examine(raw, chain, &prefixes)).collect());
+    let Some(examined) = examined else { return Ok(None) };
+    Ok(Some((
+        PyList::new(py, examined.iter().map(|one| PyBytes::new(py, &one.id)))?,
+        PyList::new(py, raws.iter().zip(&examined).map(|(raw, one)| PyBytes::new(py, &raw[one.signed.clone()])))?,
+        where_false(examined.into_iter().flat_map(|one| one.surely_canonical)),
+    )))
+}
+
+/// Ids, what was signed with its signature, and which of all records are not surely canonical.
+type ExaminedInPython<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Vec<usize>);
+
+fn where_false(verdicts: impl Iterator<Item = bool>) -> Vec<usize> {
+    verdicts.enumerate().filter(|(_, verdict)| !verdict).map(|(at, _)| at).collect()
 }
 
 #[pyclass(name = "SparseTree", module = "ledger._native", frozen)]
