@@ -161,6 +161,11 @@ def main(bundle_file, policy_file):
     responsibility = reader.value(state["responsibility"], grounds, "directories/responsibility")
     department = reader.value(state["issuer"], f"members/department/{issuer}", "members/department")
 
+    successor = department
+    if responsibility[1] != issuer:
+        # A reorganisation moved what the certificate rests on; the certificate goes on naming its issuer.
+        successor = reader.value(state["successor"], f"members/department/{responsibility[1]}", "members/department")
+
     records = [reader.accepted(proof) for proof in [*bundle["records"], bundle["approval"]]]
     signers = sorted({signer for signer, _, _ in records})
     publics = {
@@ -174,6 +179,8 @@ def main(bundle_file, policy_file):
 
     print(f"{identifier} is stored as {status} as of block {reader.height}")
     print(f"issued by {department[1]} under {responsibility[0]}; {len(reader.signers)} departments cosigned")
+    if successor is not department:
+        print(f"{responsibility[0]} has passed to {successor[1]}")
 
 
 if __name__ == "__main__":

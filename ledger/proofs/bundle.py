@@ -29,6 +29,7 @@ from ledger.proofs.state import ValueProof
 from ledger.proofs.view import LedgerView
 from ledger.registers.certificates.values import Certificate, CertificateType, certificate_key, type_key
 from ledger.registers.directories.records import ApproveResponsibility
+from ledger.registers.members.values import succession_key
 from ledger.registers.shared import Responsibility, responsibility_key
 
 T = TypeVar("T", bound=Canonical)
@@ -83,6 +84,9 @@ class CertificateState(Document, frozen=True, kw_only=True):
     type: ValueProof
     responsibility: ValueProof
     issuer: ValueProof
+    succession: ValueProof | UnsetType = UNSET
+    successor: ValueProof | UnsetType = UNSET
+    """How the responsibility passed on from the issuer, and who has it now; both there if and only if it did."""
     keys: tuple[ValueProof, ...]
     """Envelope keys that signed the records below, ascending by credit code and key number."""
 
@@ -134,6 +138,7 @@ def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, ope
     responsibility = _value(view, responsibility_key(kind.responsibility), Responsibility)
     records = [_prove_record(view, *place) for place in view.history(certificate_key(certificate))]
     approval = _prove_approval(view, responsibility)
+    passed_on = responsibility.department != value.issuer
     public, signature = view.log_signature
     last = view.checkpoint.size - 1
     bundle = Bundle(
@@ -146,6 +151,8 @@ def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, ope
             type=_prove_value(view, type_key(kind.code)),
             responsibility=_prove_value(view, responsibility_key(responsibility.id)),
             issuer=_prove_value(view, department_key(value.issuer)),
+            succession=_prove_value(view, succession_key(responsibility.id)) if passed_on else UNSET,
+            successor=_prove_value(view, department_key(responsibility.department)) if passed_on else UNSET,
             keys=tuple(_prove_value(view, envelope_key_key(*signer)) for signer in _signers_of((*records, approval))),
         ),
         records=tuple(records),

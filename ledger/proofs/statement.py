@@ -89,6 +89,16 @@ class ProvenResponsibility:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenSuccessor:
+    """To whom the responsibility has passed from the issuer, which the certificate goes on naming."""
+
+    id: str
+    name: str
+    height: int
+    """Of the block that moved it there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One record about the certificate, as the log has it."""
 
@@ -107,6 +117,12 @@ class Provenance:
     certificate: str
     """The certificate's identifier."""
     issuer: Named
+    """Under the name that it has now."""
+    issuer_formerly: str
+    """The name that it had before, or empty."""
+    issuer_ended: int | None
+    """Last height at which it was a member, if a reorganisation ended it."""
+    successor: ProvenSuccessor | None
     type: Named
     responsibility: ProvenResponsibility
     recorded: Moment
@@ -194,6 +210,9 @@ class Statement:
             "age_s": self.age_s,
             "certificate": proven.certificate if proven else None,
             "issuer": _named(proven.issuer) if proven else None,
+            "issuer_formerly": proven.issuer_formerly or None if proven else None,
+            "issuer_ended": proven.issuer_ended if proven else None,
+            "successor": _successor(proven.successor) if proven and proven.successor else None,
             "responsibility": _responsibility(proven.responsibility) if proven else None,
             "type": _named(proven.type) if proven else None,
             "recorded": proven.recorded.as_json() if proven else None,
@@ -239,7 +258,7 @@ class Statement:
         if (proven := self.provenance) is not None:
             yield f"Certificate  {proven.certificate}"
             yield f"Type         {proven.type.name} [{proven.type.id}]"
-            yield f"Issued by    {proven.issuer.name} [{proven.issuer.id}]"
+            yield from _issuer(proven)
             grounds = proven.responsibility
             yield f"Under        {grounds.id} {grounds.name}"
             yield f"Approved by  {grounds.approved_by} (block {grounds.approved_height})"
@@ -274,6 +293,20 @@ def _responsibility(grounds: ProvenResponsibility) -> dict[str, Any]:
         "approved_by": grounds.approved_by,
         "approved_height": grounds.approved_height,
     }
+
+
+def _successor(successor: ProvenSuccessor) -> dict[str, Any]:
+    return {"id": successor.id, "name": successor.name, "height": successor.height}
+
+
+def _issuer(proven: Provenance) -> Iterator[str]:
+    yield f"Issued by    {proven.issuer.name} [{proven.issuer.id}]"
+    if proven.issuer_formerly:
+        yield f"Formerly     {proven.issuer_formerly}"
+    if proven.issuer_ended is not None:
+        yield f"Ended        with block {proven.issuer_ended}"
+    if (successor := proven.successor) is not None:
+        yield f"Passed to    {successor.name} [{successor.id}] (block {successor.height})"
 
 
 def _yes_no(answer: bool | None) -> str:

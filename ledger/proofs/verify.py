@@ -41,12 +41,14 @@ from ledger.proofs.statement import (
     Named,
     Provenance,
     ProvenResponsibility,
+    ProvenSuccessor,
     Quorum,
     Requirement,
     Statement,
     exact,
     rounded,
 )
+from ledger.proofs.succession import PassedOn, check_succession
 from ledger.registers.certificates.values import (
     Certificate,
     CertificateType,
@@ -75,6 +77,8 @@ class _Evidence:
     type: CertificateType
     responsibility: Responsibility
     issuer: Department
+    passed_on: PassedOn | None
+    """Who has the responsibility now, if that is no longer the issuer."""
     story: tuple[tuple[str, LoggedRecord], ...]
     """Each record's tag and place."""
     approval: LoggedRecord
@@ -137,6 +141,7 @@ def _establish(data: bytes, policy: Policy) -> _Evidence:
     kind = state.type.check(CertificateType, key=type_key(certificate.type_code), root=root)
     responsibility = state.responsibility.check(Responsibility, key=responsibility_key(kind.responsibility), root=root)
     issuer = state.issuer.check(Department, key=department_key(certificate.issuer), root=root)
+    passed_on = check_succession(state, responsibility, issuer, root=root)
     story = [decode_story_record(proof.record) for proof in bundle.records]
     approved = decode(ApproveResponsibility, bundle.approval.record)
     logged = [proof.check(size=note.size, root=note.root) for proof in bundle.records]
@@ -156,6 +161,7 @@ def _establish(data: bytes, policy: Policy) -> _Evidence:
         type=kind,
         responsibility=responsibility,
         issuer=issuer,
+        passed_on=passed_on,
         story=tuple((tag_of(record), each) for record, each in zip(story, logged, strict=True)),
         approval=approval,
         fields=fields,
@@ -266,6 +272,9 @@ def _provenance(evidence: _Evidence, policy: Policy) -> Provenance:
     return Provenance(
         certificate=certificate.identifier,
         issuer=Named(id=certificate.issuer, name=_both(evidence.issuer.name_en, evidence.issuer.name_zh)),
+        issuer_formerly=evidence.issuer.name_before,
+        issuer_ended=evidence.issuer.valid_to,
+        successor=_proven_successor(evidence),
         type=Named(id=certificate.type_code, name=_both(evidence.type.name_en, evidence.type.name_zh)),
         responsibility=ProvenResponsibility(
             id=responsibility.id,
@@ -284,6 +293,14 @@ def _provenance(evidence: _Evidence, policy: Policy) -> Provenance:
         fields=tuple((field.name, field.value) for field in evidence.fields),
         holder=evidence.holder,
     )
+
+
+def _proven_successor(evidence: _Evidence) -> ProvenSuccessor | None:
+    if evidence.passed_on is None:
+        return None
+    department = evidence.passed_on.department
+    name = _both(department.name_en, department.name_zh)
+    return ProvenSuccessor(id=department.credit_code, name=name, height=evidence.passed_on.succession.height)
 
 
 def _why_not_valid(certificate: Certificate, status: Status, policy: Policy) -> Iterator[str]:
@@ -319,7 +336,10 @@ def _not_checked(evidence: _Evidence, as_of: Moment) -> Iterator[str]:
     else:
         yield "any field that is not shown above"
     yield "that what was certified is true: the ledger shows who vouched for it, when, and with which right"
-    responsibility = evidence.responsibility
+    responsibility, issuer = evidence.responsibility, evidence.issuer
+    if evidence.passed_on is None and issuer.valid_to is not None:
+        name = _both(issuer.name_en, issuer.name_zh)
+        yield f"who answers for the certificate now: {name} has ended, and nobody took over {responsibility.id}"
     if responsibility.revision != responsibility.approved_revision:
         yield (
             f"the wording of {responsibility.id}: it is that of revision {responsibility.revision}, "

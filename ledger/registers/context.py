@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from ledger.encoding import Canonical
 from ledger.identifiers import ChainId, CreditCode, Height
 from ledger.members.calendar import Calendar
+from ledger.members.validators import ValidatorSet
 
 T = TypeVar("T", bound=Canonical)
 
@@ -33,6 +34,10 @@ class Context(Protocol):
     @property
     def calendar(self) -> Calendar:
         """Working days, as set at genesis."""
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Those who vote on blocks in this epoch; a quorum of their departments decides on the members."""
 
     @property
     def chain(self) -> ChainId:

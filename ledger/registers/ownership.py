@@ -34,12 +34,12 @@ class Grounded(Protocol):
 
 def owner_of(item: Grounded, values: Values) -> CreditCodeText:
     """Return the one department that owns a data item now: whoever has the first of its responsibilities."""
-    return responsible_for(item.responsibilities[0], values)
+    return ground(item.responsibilities[0], values).department
 
 
-def responsible_for(name: ResponsibilityId, values: Values) -> CreditCodeText:
-    """Return the department that has a published responsibility now, whether it counts or not."""
+def ground(name: ResponsibilityId, values: Values) -> Responsibility:
+    """Return the responsibility that something rests on; its department owns what does, whether it counts or not."""
     responsibility = values.get(responsibility_key(name), Responsibility)
     if responsibility is None:
         raise InvariantBrokenError(f"something rests on the responsibility {name}, which was never published")
-    return responsibility.department
+    return responsibility

@@ -95,11 +95,13 @@ class _BlockContext:
         "network",
         "roles",
         "time_ms",
+        "validators",
     )
 
     def __init__(self, state: State, *, height: Height, time_ms: int) -> None:
         self.height, self.time_ms = height, time_ms
         self.chain, self.network, self.calendar = state.chain, state.network, state.calendar
+        self.validators = state.validators
         self.department = NOBODY
         self.roles: frozenset[str] = frozenset()
         self._values = state.values

@@ -30,10 +30,17 @@ from ledger.registers.directories.records import (
     WithdrawResponsibility,
     WithdrawTable,
 )
-from ledger.registers.members.records import AddEnvelopeKey, RevokeEnvelopeKey
+from ledger.registers.members.records import (
+    AddEnvelopeKey,
+    ApproveReorganisation,
+    CarryOutReorganisation,
+    RevokeEnvelopeKey,
+    WithdrawReorganisation,
+)
 from ledger.registers.sharing.values import Condition
 from tests.registers import governed
 from tests.registers.catalogue import catalogued, certificate_type, data_item, identifier, issue, responsibility, table
+from tests.registers.reorganisations import MERGE, newcomer, proposal, reorganise
 from tests.state.small_ledger import HOUSING, NETWORK, key_of, proven
 
 ONE, TWO = identifier("1"), identifier("2")
@@ -42,6 +49,10 @@ VERIFICATION = RecordVerification(certificate=TWO, purpose="counter check")
 RECORDS: tuple[Canonical, ...] = (
     AddEnvelopeKey(key_id=2, key=proven(NETWORK, HOUSING, "envelope/2", key_of("two"))),
     RevokeEnvelopeKey(key_id=2, reason="rotated"),
+    proposal(MERGE, newcomers=[newcomer()], from_height=7),
+    ApproveReorganisation(id="R1"),
+    WithdrawReorganisation(id="R1", reason="postponed"),
+    CarryOutReorganisation(id="R1"),
     responsibility(),
     ApproveResponsibility(id="AN-01", revision=1),
     WithdrawResponsibility(id="AN-01", reason="reform"),
@@ -78,6 +89,10 @@ RECORDS: tuple[Canonical, ...] = (
 RECORD_FORMS = {
     "members.add_key": "1591f32c823e81a9",
     "members.revoke_key": "e6b80c6037752383",
+    "members.propose_reorganisation": "14c0abe96a6c20a0",
+    "members.approve_reorganisation": "5bd43f932aa9c309",
+    "members.withdraw_reorganisation": "50052e4248d68871",
+    "members.carry_out_reorganisation": "2cbf1577bc575ec9",
     "directories.publish_responsibility": "22ae1275c0d0e546",
     "directories.approve_responsibility": "f56a0f58e22512b7",
     "directories.withdraw_responsibility": "8d2d32baf3096a4f",
@@ -124,6 +139,8 @@ VALUE_FORMS = {
     "members/envelope-key": "9df7308c92196d57",
     "members/key-owner": "2098c0e7fd16363d",
     "members/replay-window": "8f4b5954ab4e9325",
+    "members/reorganisation": "07bdf80fa1ca09f2",
+    "members/succession": "bfa6bd652831d819",
     "sharing/breach": "04659619b6d7ede4",
     "sharing/delivery": "39d68dddcc6a050a",
     "sharing/drift": "171a8d57d8f6882b",
@@ -145,7 +162,9 @@ def values() -> dict[str, Canonical]:
     """Return one value of each kind, by tag, as a small ledger holds them."""
     ledger = catalogued()
     ledger.put(HOUSING, SYSTEM, table(), issue(ONE), issue(TWO, replaces=ONE), VERIFICATION)
-    found = {tag_of(type(value)): value for _, value in ledger.state.items()}
+    reorganised = catalogued()
+    reorganise(reorganised, MERGE)
+    found = {tag_of(type(value)): value for each in (reorganised, ledger) for _, value in each.state.items()}
     found |= {tag_of(type(value)): value for _, value in governed.used().state.items(b"sharing/")}
     deadline = Deadline(due_ms=1, subject=b"a/b", status="pending", set_height=1, settled_height=0)
     return found | {tag_of(Deadline): deadline}

@@ -1,14 +1,13 @@
 """The register of e-certificates: their types, and each certificate from issue to its end.
 
 Invariants:
-- A type belongs to the department whose approved responsibility it names, and only that department issues under it,
-  as long as the responsibility counts.
+- A type belongs to the department that has the approved responsibility it names, and only that department issues
+  under it, as long as the responsibility counts.
 - A certificate's identifier is that of GB/T 36904: right check characters, its type, its issuer. It is used once.
 - Who holds a certificate and what it says never stand here, only keyed commitments of 32 bytes.
-- A status changes only as `values.TRANSITIONS` allows, and only by the issuer's word. What was withdrawn, cancelled,
-  revoked or replaced stays so.
-- A replaced certificate and its successor point to each other, have one type and one issuer, and no certificate has
-  two successors.
+- A status changes only as `values.TRANSITIONS` allows, and only by the word of the issuer, or of the
+  department that has the issuer's function now. What was withdrawn, cancelled, revoked or replaced stays so.
+- A replaced certificate and its successor point to each other, have one type, and no certificate has two successors.
 - The end of a term is read from its date (`values.status_at`); nothing is written when it comes.
 - Copies and verifications are counted beside a certificate and never change it.
 """

@@ -55,7 +55,11 @@ class CertificatesRefusal(RefusalCode):
         "use version 001, or the next one for the same serial",
     )
     UNKNOWN_CERTIFICATE = (108, "no certificate with this identifier was issued", "check the identifier")
-    NOT_THE_ISSUER = (109, "another department issued the certificate", "ask its issuer")
+    NOT_THE_ISSUER = (
+        109,
+        "the signing department neither issued the certificate nor has the issuer's function now",
+        "ask the department that is responsible for the certificate's type",
+    )
     REPLACES_OTHER_TYPE = (
         110,
         "the certificate to be replaced is of another type",

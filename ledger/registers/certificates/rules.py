@@ -7,7 +7,7 @@ from functools import lru_cache
 from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
-from ledger.errors import CheckCharacterError
+from ledger.errors import CheckCharacterError, InvariantBrokenError
 from ledger.identifiers import Digest
 from ledger.members.calendar import CalendarError, Day, add_term, check_term, format_day, parse_day
 from ledger.registers.certificates.identifier import (
@@ -42,11 +42,11 @@ from ledger.registers.certificates.values import (
     use_key,
 )
 from ledger.registers.context import Context
+from ledger.registers.ownership import ground
 from ledger.registers.shared import (
     ReferenceRefusal,
     Responsibility,
     require_own_responsibility,
-    responsibility_key,
 )
 
 _NO_DIGEST = Digest(bytes(32))
@@ -91,7 +91,7 @@ def define_type(record: DefineType, context: Context) -> None:
 
 def retire_type(record: RetireType, context: Context) -> None:
     """End the issue of certificates of a kind."""
-    kind = _own_type(record.code, context)
+    kind, _ = _own_type(record.code, context)
     context.put(type_key(record.code), replace(kind, retired_height=int(context.height)))
 
 
@@ -103,9 +103,8 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
         raise Refused(_code_of(error)) from None
     if parts.issuer != context.department:
         raise Refused(CertificatesRefusal.FOREIGN_ISSUER)
-    kind = _own_type(parts.type_code, context)
-    responsibility = context.get(responsibility_key(kind.responsibility), Responsibility)
-    if responsibility is None or not responsibility.counts:
+    kind, responsibility = _own_type(parts.type_code, context)
+    if not responsibility.counts:
         raise Refused(ReferenceRefusal.RESPONSIBILITY_NOT_APPROVED)
     key = certificate_key(record.identifier)
     if context.get(key, Certificate) is not None:
@@ -116,7 +115,7 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
         raise Refused(CertificatesRefusal.BAD_DATE) from None
     predecessor = None
     if record.replaces is not None:
-        predecessor = _certificate_of_issuer(record.replaces, context)
+        predecessor = _own_certificate(record.replaces, context)
         if predecessor.type_code != parts.type_code:
             raise Refused(CertificatesRefusal.REPLACES_OTHER_TYPE)
     _check_version(parts, predecessor)
@@ -138,7 +137,7 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
 
 def change_certificate(record: ChangeCertificate, context: Context) -> None:
     """Set a certificate's next content."""
-    certificate = _certificate_of_issuer(record.certificate, context)
+    certificate = _own_certificate(record.certificate, context)
     changed = _apply(Operation.CHANGE, certificate, record.reason, context)
     if record.revision != certificate.revision + 1:
         raise Refused(CertificatesRefusal.CONTENT_NOT_NEXT)
@@ -213,15 +212,17 @@ def _blank(
     )
 
 
-def _own_type(code: str, context: Context) -> CertificateType:
+def _own_type(code: str, context: Context) -> tuple[CertificateType, Responsibility]:
+    """Return a type under which the signing department may issue, and the responsibility that gives it the right."""
     kind = context.get(type_key(code), CertificateType)
     if kind is None:
         raise Refused(CertificatesRefusal.UNKNOWN_TYPE)
-    if kind.department != context.department:
+    responsibility = ground(kind.responsibility, context)
+    if responsibility.department != context.department:
         raise Refused(CertificatesRefusal.TYPE_NOT_OWN)
     if kind.retired_height:
         raise Refused(CertificatesRefusal.TYPE_RETIRED)
-    return kind
+    return kind, responsibility
 
 
 def _certificate(identifier: str, context: Context) -> Certificate:
@@ -231,9 +232,13 @@ def _certificate(identifier: str, context: Context) -> Certificate:
     return certificate
 
 
-def _certificate_of_issuer(identifier: str, context: Context) -> Certificate:
+def _own_certificate(identifier: str, context: Context) -> Certificate:
+    """Return a certificate that the signing department answers for, as its issuer or in the issuer's place."""
     certificate = _certificate(identifier, context)
-    if certificate.issuer != context.department:
+    kind = context.get(type_key(certificate.type_code), CertificateType)
+    if kind is None:
+        raise InvariantBrokenError(f"{identifier} was issued under a type that was never defined")
+    if ground(kind.responsibility, context).department != context.department:
         raise Refused(CertificatesRefusal.NOT_THE_ISSUER)
     return certificate
 
@@ -264,7 +269,7 @@ def _apply(operation: Operation, certificate: Certificate, reason: str, context:
 
 
 def _change_status(operation: Operation, identifier: str, reason: str, context: Context) -> None:
-    certificate = _certificate_of_issuer(identifier, context)
+    certificate = _own_certificate(identifier, context)
     context.put(certificate_key(identifier), _apply(operation, certificate, reason, context))
 
 

@@ -96,9 +96,9 @@ class CertificateType(Canonical, tag="certificates/type", kw_only=True):
     code: TypeCode
     """Credit code of the body that defined the kind, nationwide, and three digits."""
     department: CreditCodeText
-    """The one department that issues it here."""
+    """The department that defined it here."""
     responsibility: ResponsibilityId
-    """The responsibility under which it does so."""
+    """Whoever has this responsibility issues it, and answers for what was issued."""
     name_zh: ShortText
     name_en: ShortText
     holder: HolderKind

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ledger.blocks.genesis import possession_bytes
 from ledger.blocks.refusals import Refused
-from ledger.crypto.signatures import check_key_hygiene, verify_strict
-from ledger.errors import InvariantBrokenError, KeyHygieneError, SignatureError
+from ledger.errors import InvariantBrokenError
 from ledger.limits import ENVELOPE_KEYS_MAX
 from ledger.members.departments import (
     Department,
@@ -18,6 +16,7 @@ from ledger.members.departments import (
     key_owner_key,
 )
 from ledger.registers.context import Context
+from ledger.registers.members.keys import require_proven, require_unused
 from ledger.registers.members.records import AddEnvelopeKey, RevokeEnvelopeKey
 from ledger.registers.members.refusals import MembersRefusal
 
@@ -28,25 +27,11 @@ def add_envelope_key(record: AddEnvelopeKey, context: Context) -> None:
     if context.get(key_key, EnvelopeKey) is not None:
         raise Refused(MembersRefusal.KEY_NUMBER_USED)
     public, purpose = record.key.public, f"envelope/{record.key_id}"
-    if context.get(key_owner_key(public), KeyOwner) is not None:
-        raise Refused(MembersRefusal.PUBLIC_KEY_USED)
+    require_unused(record.key, context)
     department = _signing_department(context)
     if len(department.current_keys) >= ENVELOPE_KEYS_MAX:
         raise Refused(MembersRefusal.TOO_MANY_KEYS)
-    # Plain OpenSSL and not ZIP-215: what a generator of keys signs passes both, and a refusal stays cheap. It goes
-    # before the check of the key, which costs milliseconds, so that only who holds a key can cause that cost.
-    try:
-        verify_strict(
-            public,
-            possession_bytes(context.network, context.department, purpose, public),
-            record.key.possession,
-        )
-    except SignatureError:
-        raise Refused(MembersRefusal.NO_POSSESSION) from None
-    try:
-        check_key_hygiene(public)
-    except KeyHygieneError:
-        raise Refused(MembersRefusal.UNSAFE_KEY) from None
+    require_proven(record.key, department=context.department, purpose=purpose, context=context)
     current_keys = tuple(sorted((*department.current_keys, record.key_id)))
     context.put(department_key(context.department), replace(department, current_keys=current_keys))
     context.put(key_owner_key(public), KeyOwner(department=context.department, purpose=purpose))
