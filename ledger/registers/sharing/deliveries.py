@@ -13,9 +13,10 @@ from ledger.errors import InvariantBrokenError
 from ledger.registers.catalogue import DataItem, Table, table_key
 from ledger.registers.context import Context
 from ledger.registers.shared import ReferenceRefusal
+from ledger.registers.sharing.days import is_over
 from ledger.registers.sharing.duties import begin_duty, end_duty
 from ledger.registers.sharing.figures import count_score, count_use
-from ledger.registers.sharing.grants import is_expired, known_grant
+from ledger.registers.sharing.grants import known_grant, owe_delivery
 from ledger.registers.sharing.permissions import Always, Standing, require_standing
 from ledger.registers.sharing.records import Acknowledge, Deliver, RejectDelivery, ReportDrift
 from ledger.registers.sharing.refusals import SharingRefusal
@@ -81,9 +82,9 @@ def acknowledge(record: Acknowledge, context: Context) -> None:
 
 
 def reject_delivery(record: RejectDelivery, context: Context) -> None:
-    """Give a delivery's rows back to the grant."""
+    """Give a delivery's rows back to the grant. Who hands over by itself owes another delivery."""
     grant, delivery, standing = _open_delivery(record, context)
-    _settle(grant, delivery, DeliveryStatus.REJECTED, record.reason, context)
+    _settle(owe_delivery(grant, context), delivery, DeliveryStatus.REJECTED, record.reason, context)
     count_score(standing.owner, context, deliveries_rejected=1)
 
 
@@ -105,7 +106,7 @@ def report_drift(record: ReportDrift, context: Context) -> None:
 
 def _check_grant(grant: Grant, item: DataItem, context: Context) -> None:
     """Check that a grant allows deliveries now, apart from who speaks."""
-    if is_expired(grant, context):
+    if is_over(grant.last_day, context):
         raise Refused(SharingRefusal.GRANT_EXPIRED)
     # A revision that waits for approval takes nothing from what was granted.
     approved = item.approved_revision == item.revision

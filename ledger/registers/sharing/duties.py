@@ -19,6 +19,7 @@ from ledger.errors import InvariantBrokenError
 from ledger.registers.catalogue import DataItem, DirectoryId, data_item_key
 from ledger.registers.context import Context
 from ledger.registers.ownership import owner_of
+from ledger.registers.sharing.days import is_over
 from ledger.registers.sharing.figures import THE_AUTHORITY, count_score
 from ledger.registers.sharing.terms import terms_of
 from ledger.registers.sharing.values import (
@@ -92,9 +93,20 @@ def breach_key(due_ms: int, subject: bytes) -> bytes:
     return b"%b%016d/%b" % (BREACHES, due_ms, subject.removeprefix(b"sharing/"))
 
 
-def begin_duty(kind: DutyKind, working_days: int, subject: bytes, context: Context) -> Duty:
-    """Set the deadline of something that has to be done from now on; return what the subject's value must hold."""
-    return _run(Duty(kind=kind, due_ms=0, passed=()), working_days, subject, context)
+def begin_duty(
+    kind: DutyKind, working_days: int, subject: bytes, context: Context, *, latest_ms: int | None = None
+) -> Duty:
+    """Set the deadline of something that has to be done from now on; return what the subject's value must hold.
+
+    Args:
+        working_days: From the block's day on, which is not counted.
+        latest_ms: When it has to be done at the latest, if that is earlier.
+    """
+    due_ms = context.calendar.due_ms(context.time_ms, working_days)
+    if latest_ms is not None:
+        due_ms = min(due_ms, latest_ms)
+    context.set_deadline(due_ms, subject)
+    return Duty(kind=kind, due_ms=due_ms, passed=())
 
 
 def end_duty(duty: Duty | None, subject: bytes, context: Context) -> None:
@@ -150,16 +162,13 @@ def pass_deadline(subject: bytes, context: Context) -> None:
         ),
     )
     count_score(holder, context, breaches=1)
-    late = Duty(kind=_NEXT_KIND.get(duty.kind, duty.kind), due_ms=0, passed=passed)
-    if len(passed) < BREACHES_MAX:
-        late = _run(late, terms_of(context).authority_working_days, subject, context)
+    next_ms = 0
+    # Nobody can deliver any more under a grant that is over.
+    if len(passed) < BREACHES_MAX and not (isinstance(value, Grant) and is_over(value.last_day, context)):
+        next_ms = context.calendar.due_ms(context.time_ms, terms_of(context).authority_working_days)
+        context.set_deadline(next_ms, subject)
+    late = Duty(kind=_NEXT_KIND.get(duty.kind, duty.kind), due_ms=next_ms, passed=passed)
     context.put(subject, _escalated(value, late))
-
-
-def _run(duty: Duty, working_days: int, subject: bytes, context: Context) -> Duty:
-    due_ms = context.calendar.due_ms(context.time_ms, working_days)
-    context.set_deadline(due_ms, subject)
-    return replace(duty, due_ms=due_ms)
 
 
 def _kind_of(subject: bytes) -> type[Canonical]:

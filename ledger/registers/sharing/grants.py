@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
-from ledger.members.calendar import CalendarError, Day, add_term, format_day, parse_day
 from ledger.registers.context import Context
+from ledger.registers.sharing.days import end_ms, is_over
 from ledger.registers.sharing.duties import begin_duty, end_duty
 from ledger.registers.sharing.figures import count_use
 from ledger.registers.sharing.permissions import require_standing
@@ -29,35 +27,30 @@ def make_grant(request: Request, item_owner: str, basis: Basis, conditions: str,
         # It may have been revoked, or renewed by another request, while this one waited.
         if before is not None and before.status is GrantStatus.LIVE:
             _end(before, GrantStatus.RENEWED, f"renewed as {request.id}", context)
-    duty = None
-    if request.mode in DELIVERED_MODES:
-        duty = begin_duty("deliver", terms_of(context).delivery_working_days, key, context)
-    context.put(
-        key,
-        Grant(
-            id=request.id,
-            requester=request.requester,
-            provider=item_owner,
-            data_item=request.data_item,
-            fields=request.fields,
-            selection=request.selection,
-            mode=request.mode,
-            volume_max=request.volume_max,
-            last_day=request.last_day,
-            conditions=conditions,
-            recipient_key=request.recipient_key,
-            basis=basis,
-            status=GrantStatus.LIVE,
-            ended_reason="",
-            duty=duty,
-            granted_ms=context.time_ms,
-            granted_height=int(context.height),
-            deliveries=0,
-            open_delivery=0,
-            pending=0,
-            used=0,
-        ),
+    grant = Grant(
+        id=request.id,
+        requester=request.requester,
+        provider=item_owner,
+        data_item=request.data_item,
+        fields=request.fields,
+        selection=request.selection,
+        mode=request.mode,
+        volume_max=request.volume_max,
+        last_day=request.last_day,
+        conditions=conditions,
+        recipient_key=request.recipient_key,
+        basis=basis,
+        status=GrantStatus.LIVE,
+        ended_reason="",
+        duty=None,
+        granted_ms=context.time_ms,
+        granted_height=int(context.height),
+        deliveries=0,
+        open_delivery=0,
+        pending=0,
+        used=0,
     )
+    context.put(key, owe_delivery(grant, context))
     count_use(request.data_item, context, grants=1)
 
 
@@ -66,6 +59,15 @@ def revoke_grant(record: RevokeGrant, context: Context) -> None:
     grant = known_grant(record.grant, context)
     require_standing(RevokeGrant, grant.status, grant.data_item, context, requester=grant.requester)
     _end(grant, GrantStatus.REVOKED, record.reason, context)
+
+
+def owe_delivery(grant: Grant, context: Context) -> Grant:
+    """Return the grant with the duty to deliver, if the provider hands over by itself and may still do so."""
+    if grant.mode not in DELIVERED_MODES or grant.status is not GrantStatus.LIVE or is_over(grant.last_day, context):
+        return grant
+    working_days = terms_of(context).delivery_working_days
+    latest_ms = end_ms(grant.last_day, context)
+    return replace(grant, duty=begin_duty("deliver", working_days, grant_key(grant.id), context, latest_ms=latest_ms))
 
 
 def require_renewable(name: str, data_item: str, context: Context) -> None:
@@ -78,26 +80,6 @@ def require_renewable(name: str, data_item: str, context: Context) -> None:
     own = (grant.requester, grant.data_item) == (context.department, data_item)
     if not own or grant.status is not GrantStatus.LIVE:
         raise Refused(SharingRefusal.NOT_RENEWABLE)
-
-
-def require_last_day(last_day: str, context: Context) -> None:
-    """Check that a grant may last until `last_day`, if it is given now.
-
-    Raises:
-        Refused: BAD_LAST_DAY, TERM_TOO_LONG.
-    """
-    today, latest = _term(context.calendar.day_at(context.time_ms), terms_of(context).grant_months_max)
-    # Days in this spelling sort as they follow each other.
-    if not _is_day(last_day) or last_day < today:
-        raise Refused(SharingRefusal.BAD_LAST_DAY)
-    if latest < last_day:
-        raise Refused(SharingRefusal.TERM_TOO_LONG)
-
-
-def is_expired(grant: Grant, context: Context) -> bool:
-    """Return whether the block's day is later than the grant's last day."""
-    today, _ = _term(context.calendar.day_at(context.time_ms), 1)
-    return grant.last_day < today
 
 
 def known_grant(name: str, context: Context) -> Grant:
@@ -116,20 +98,3 @@ def _end(grant: Grant, status: GrantStatus, reason: str, context: Context) -> No
     key = grant_key(grant.id)
     end_duty(grant.duty, key, context)
     context.put(key, replace(grant, status=status, ended_reason=reason, duty=None))
-
-
-@lru_cache(maxsize=64)
-def _term(today: Day, months: int) -> tuple[str, str]:
-    """Return a day and the one that many months later, written out; a block asks for the same ones all the time."""
-    latest = add_term(today, f"P{months}M")
-    assert latest is not None
-    return format_day(today), format_day(latest)
-
-
-@lru_cache(maxsize=1_024)
-def _is_day(text: str) -> bool:
-    try:
-        parse_day(text)
-    except CalendarError:
-        return False
-    return True

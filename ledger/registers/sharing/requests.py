@@ -14,9 +14,10 @@ from ledger.blocks.refusals import Refused
 from ledger.registers.catalogue import DataItem
 from ledger.registers.context import Context
 from ledger.registers.shared import ReferenceRefusal
+from ledger.registers.sharing.days import require_last_day
 from ledger.registers.sharing.duties import begin_duty, end_duty, is_late
 from ledger.registers.sharing.figures import THE_AUTHORITY, count_score, count_use
-from ledger.registers.sharing.grants import make_grant, require_last_day, require_renewable
+from ledger.registers.sharing.grants import make_grant, require_renewable
 from ledger.registers.sharing.permissions import Always, Party, Standing, require_standing
 from ledger.registers.sharing.recipient_keys import is_of_small_order
 from ledger.registers.sharing.records import (
