@@ -300,6 +300,17 @@ class LogTree:
             raise ValueError(f"leaf {index} is not in a tree of {self.size} leaves")
         return self._node(0, index)
 
+    def complete_nodes(self, level: int, start: int, end: int) -> bytes:
+        """Return the roots of the complete subtrees `start` to `end - 1` of 2^level leaves, 32 bytes each, in a row.
+
+        Raises:
+            ValueError: The tree has not so many complete subtrees of this size.
+        """
+        complete = self.size >> level
+        if not 0 <= start < end <= complete:
+            raise ValueError(f"there are {complete} complete subtrees of 2^{level} leaves, and not {start} to {end}")
+        return bytes(self._levels[level][_HASH_BYTES * start : _HASH_BYTES * end])
+
     def root(self, size: int | None = None) -> Digest:
         """Return the root over the first `size` leaves; over all of them without an argument.
 

@@ -146,6 +146,14 @@ def entry(connection: sqlite3.Connection, log_index: int) -> tuple[Height, bytes
     return (Height(row[0]), row[1]) if row else None
 
 
+def entries(connection: sqlite3.Connection, first: int, count: int) -> list[bytes]:
+    """Return up to `count` entries of the log from index `first` on, in order; that of genesis is not in the index."""
+    rows = connection.execute(
+        "SELECT entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index", (first, first + count)
+    )
+    return [row[0] for row in rows]
+
+
 def history(connection: sqlite3.Connection, key: bytes, after: tuple[int, int, int], limit: int) -> list[Change]:
     """Return up to `limit` changes of a state key after the place `(height, position, number)`, oldest first."""
     rows = connection.execute(

@@ -14,6 +14,7 @@ from nodes.gateway.routes import (
     proofs,
     reference,
     registers,
+    tiles,
 )
 
 API = "/api/v1"
@@ -26,3 +27,4 @@ def include_all(app: FastAPI) -> None:
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(tiles.router)

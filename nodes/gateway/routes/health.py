@@ -32,7 +32,9 @@ async def get_checkpoint(request: Request, node: Node) -> Response:
     if (note := node.log_note()) is None:
         raise ProblemError("no_checkpoint", "there is no checkpoint yet")
     etag = etag_of(note.encode())
-    return not_modified(request, etag) or PlainTextResponse(note, headers={"ETag": etag})
+    # Whatever stands between may keep it only if it asks each time whether there is a newer one.
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    return not_modified(request, etag) or PlainTextResponse(note, headers=headers)
 
 
 @router.get(
