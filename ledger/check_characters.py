@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from operator import mul
+from typing import Any, TypeAlias
 
 from ledger.errors import CheckCharacterError
 from ledger.identifiers import CreditCode
@@ -64,24 +65,30 @@ def _weigh(values: Iterable[int], weights: Iterable[int]) -> int:
 # ISO/IEC 7064 MOD 37,36, also published as GB/T 17710-2008: any length, one check character.
 
 
-def _mod_37_36_rows() -> tuple[bytes, ...]:
-    """Return the recursion as a table: entry `[p][byte]` is the next p.
+CheckState: TypeAlias = "list[Any]"
+"""How far the recursion has come after a text: entry `byte` is the state after one more character."""
 
-    p runs from 1 to 36. Row 0, and each byte outside the alphabet, lead to 0 and stay there: 37 is prime, so that
-    2t mod 37 is never 0 for the t in 1..36 of a proper character, and a 0 at the end means that one was improper.
+_CHECK = 256
+"""The entry after those of all bytes is the check character that belongs after the text; None in the lost state."""
+
+
+def _mod_37_36_start() -> CheckState:
+    """Return the state before any text, from which all others can be reached; the standard's p is 36 there.
+
+    p runs from 1 to 36. Each byte outside the alphabet leads to the lost state, and from there each byte does.
     """
-    rows = [bytes(256)]
-    for p in range(1, 37):
-        row = bytearray(256)
+    lost: CheckState = []
+    lost += [lost] * 256 + [None]
+    # The modulus by 36 turns the 36 of p = 1 into 0; a plain 37 - p would run out of the alphabet there.
+    states = {p: [lost] * 256 + [DIGITS_AND_CAPITALS[(37 - p) % 36]] for p in range(1, 37)}
+    for p, state in states.items():
         for value, character in enumerate(DIGITS_AND_CAPITALS):
-            row[ord(character)] = 2 * ((p + value) % 36 or 36) % 37
-        rows.append(bytes(row))
-    return tuple(rows)
+            # Never 0: 37 is prime, and what is doubled runs from 1 to 36.
+            state[ord(character)] = states[2 * ((p + value) % 36 or 36) % 37]
+    return states[36]
 
 
-_MOD_37_36_ROWS = _mod_37_36_rows()
-# The modulus by 36 turns the 36 of p = 1 into 0; a plain 37 - p would run out of the alphabet there.
-_MOD_37_36_CHECK = "".join(DIGITS_AND_CAPITALS[(37 - p) % 36] for p in range(37))
+_MOD_37_36_START = _mod_37_36_start()
 
 
 def mod_37_36(text: str) -> str:
@@ -102,21 +109,22 @@ def mod_37_36(text: str) -> str:
     return check
 
 
-def mod_37_36_state(text: str, before: int = 36) -> int:
+def mod_37_36_state(text: str, before: CheckState = _MOD_37_36_START) -> CheckState:
     """Return how far the recursion has come after `text`, for texts that begin alike: their beginning counts once.
 
     Args:
         before: What this function returned for the text before; the start of the recursion without one.
     """
-    p = before
-    for byte in _ascii(text):
-        p = _MOD_37_36_ROWS[p][byte]
-    return p
+    state = before
+    for byte in text.encode("ascii", "replace"):
+        state = state[byte]
+    return state
 
 
-def mod_37_36_check(state: int) -> str | None:
+def mod_37_36_check(state: CheckState) -> str | None:
     """Return the check character after a text with this `mod_37_36_state`; None if a character was not of 0-9A-Z."""
-    return _MOD_37_36_CHECK[state] if state else None
+    check: str | None = state[_CHECK]
+    return check
 
 
 # GB 11714: organisation codes, 8 characters and a check character.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -32,9 +33,15 @@ class EnvelopeEntry(Canonical, tag="log-envelope", kw_only=True):
         return cls(header=envelope.header, suite=envelope.suite, signature=envelope.signature, results=results)
 
     @staticmethod
-    def encode_from(signed: bytes, results: bytes) -> bytes:
-        """Return `of(envelope, results).encode()` for the envelope with this `signed_part`, which is copied whole."""
-        return _BEFORE_SIGNED_PART + signed + encode_bytes(results)
+    def encode_all(signed: Sequence[bytes], results: Sequence[bytes]) -> list[bytes]:
+        """Return `of(envelope, results).encode()` for the envelopes with these `signed_part`s, which are copied whole.
+
+        Args:
+            results: For each envelope one code a record.
+        """
+        # Few results are distinct where envelopes hold one record each.
+        field_of = {codes: encode_bytes(codes) for codes in set(results)}
+        return [_BEFORE_SIGNED_PART + part + field_of[codes] for part, codes in zip(signed, results, strict=True)]
 
 
 _BEFORE_SIGNED_PART = b"\x96\xac" + b"log-envelope" + b"\x01"

@@ -24,7 +24,7 @@ from ledger.registers.register import Rulebook
 from ledger.state.deadlines import PendingDeadlines
 
 if TYPE_CHECKING:
-    from ledger.state.transition import Execution
+    from ledger.state.transition import Execution, Outcome
 
 T = TypeVar("T", bound=Canonical)
 
@@ -132,12 +132,22 @@ class State:
         Raises:
             ValueError: It was computed on another height.
         """
-        if execution.height != self.height + 1:
-            raise ValueError(f"execution of height {execution.height} applied to the state of height {self.height}")
-        self.height, self.time_ms = execution.height, execution.record.time_ms
-        self.values.update(execution.changes)
+        self.advance_values(execution)
         self.tree = execution.tree
-        for deadline in execution.deadlines:
+
+    def advance_values(self, outcome: Outcome) -> None:
+        """Apply all of it but the tree, so that the next block can be executed; `root` and `prove` are a block behind.
+
+        Whoever calls this sets `tree` when `settle` has made it.
+
+        Raises:
+            ValueError: It was computed on another height.
+        """
+        if outcome.height != self.height + 1:
+            raise ValueError(f"execution of height {outcome.height} applied to the state of height {self.height}")
+        self.height, self.time_ms = outcome.height, outcome.block.header.time_ms
+        self.values.update(outcome.changes)
+        for deadline in outcome.deadlines:
             self.pending_deadlines.apply(deadline)
 
 

@@ -12,13 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar
-
-from msgspec.structs import replace
+from itertools import accumulate, pairwise
 
 from ledger.blocks.envelope import EnvelopeHeader
 from ledger.blocks.log import BlockRecord, EnvelopeEntry, ExecutedBlock
-from ledger.blocks.record import Record
 from ledger.blocks.refusals import ACCEPTED, EnvelopeRefusal, RecordRefusal, Refused
 from ledger.crypto.sparse_tree import SparseTree
 from ledger.encoding import Canonical, encode
@@ -26,38 +23,49 @@ from ledger.errors import InvariantBrokenError
 from ledger.identifiers import CreditCode, Digest, Height
 from ledger.limits import DEADLINES_PER_BLOCK_MAX, VALID_UNTIL_AHEAD_MAX
 from ledger.members.departments import Department, EnvelopeKey, department_key, envelope_key_key, holds_at
-from ledger.registers.deadlines import Deadline, deadline_key
+from ledger.registers.deadlines import Deadline
 from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, WindowInUse, replay_window_key
 from ledger.registers.register import Rulebook
-from ledger.state.prepared import PreparedBlock, VerifyBatch
+from ledger.state.overlay import Overlay
+from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
 from ledger.state.store import State, tree_changes
-
-T = TypeVar("T", bound=Canonical)
-
-NOBODY = CreditCode("")
-"""Who speaks while a deadline is acted upon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """What executing one block gives. `State.advance` applies it."""
+class Outcome:
+    """What the envelopes of one block have changed: all that the next block's execution needs to know of this one."""
 
-    height: Height
+    block: PreparedBlock
     results: tuple[bytes, ...]
     """For each envelope one byte a record: 0 for accepted, or the number of a `RefusalCode`."""
+    changes: Mapping[bytes, Canonical]
+    """New values by state key: in the order of their first change, and then the replay windows."""
+    touched: tuple[tuple[tuple[bytes, ...], ...], ...]
+    """For each envelope and each record in it, the state keys it set; none for a refused record."""
+    due: tuple[bytes, ...]
+    """Subjects of the deadlines that passed and were acted upon, in order."""
+    touched_by_deadlines: tuple[tuple[bytes, ...], ...]
+    """For each of them, the state keys that acting on it set."""
+    deadlines: tuple[Deadline, ...]
+    """Deadlines that were set, lifted or passed, with their new values."""
+    validators_hash: Digest
+    """Who signs checkpoints over this block."""
+
+    @property
+    def height(self) -> Height:
+        """Of the block."""
+        return Height(self.block.header.height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution(Outcome):
+    """What executing one block gives, with the state root and the log's entries. `State.advance` applies it."""
+
+    tree: SparseTree
+    """The state's tree after the changes."""
     record: BlockRecord
     entries: tuple[bytes, ...]
     """What the log grows by: one encoded `EnvelopeEntry` for each envelope, then the encoded block record."""
-    changes: Mapping[bytes, Canonical]
-    """New values by state key: in the order of their first change, and then the replay windows."""
-    tree: SparseTree
-    """The state's tree after the changes."""
-    touched: tuple[tuple[tuple[bytes, ...], ...], ...]
-    """For each envelope and each record in it, the state keys it set; none for a refused record."""
-    touched_by_deadlines: tuple[tuple[bytes, ...], ...]
-    """For each deadline in the block record, the state keys that acting on it set."""
-    deadlines: tuple[Deadline, ...]
-    """Deadlines that were set, lifted or passed, with their new values."""
 
     @property
     def executed(self) -> ExecutedBlock:
@@ -65,121 +73,17 @@ class Execution:
         return ExecutedBlock(results=self.results, record=self.record)
 
 
-class _Speaker(NamedTuple):
+class _Speaker:
     """A department's key as of the parent block, and what it has used of its sequence numbers as of now."""
 
-    department: CreditCode
-    roles: frozenset[str]
-    public: bytes
-    window_key: bytes
-    window: WindowInUse
+    __slots__ = ("department", "public", "roles", "window", "window_key")
 
-
-class _BlockContext:
-    """The state while a block is executed: what its accepted records put, over the state of the parent block.
-
-    Implements `ledger.registers.context.Context`. What the current record puts is noted together with what was there,
-    because most records are accepted, and the few that are refused can take it back.
-    """
-
-    __slots__ = (
-        "_changes",
-        "_deadlines",
-        "_record_deadlines",
-        "_replaced",
-        "_values",
-        "calendar",
-        "chain",
-        "department",
-        "height",
-        "network",
-        "roles",
-        "time_ms",
-        "validators",
-    )
-
-    def __init__(self, state: State, *, height: Height, time_ms: int) -> None:
-        self.height, self.time_ms = height, time_ms
-        self.chain, self.network, self.calendar = state.chain, state.network, state.calendar
-        self.validators = state.validators
-        self.department = NOBODY
-        self.roles: frozenset[str] = frozenset()
-        self._values = state.values
-        self._changes: dict[bytes, Canonical] = {}
-        self._replaced: list[tuple[bytes, Canonical | None]] = []
-        """Keys that the current record has put, with what stood there in `_changes`."""
-        self._deadlines: dict[bytes, Deadline] = {}
-        self._record_deadlines: dict[bytes, Deadline] = {}
-
-    def get(self, key: bytes, kind: type[T]) -> T | None:
-        # A struct is never false, so that `or` passes only over what is missing.
-        value = self._changes.get(key) or self._values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, kind):
-            raise InvariantBrokenError(f"state key {key!r} holds a {type(value).__name__}, not a {kind.__name__}")
-        return value
-
-    def put(self, key: bytes, value: Canonical) -> None:
-        self._replaced.append((key, self._changes.get(key)))
-        self._changes[key] = value
-
-    def set_deadline(self, due_ms: int, subject: bytes) -> None:
-        deadline = Deadline(
-            due_ms=due_ms, subject=subject, status="pending", set_height=int(self.height), settled_height=0
-        )
-        self._put_deadline(deadline)
-
-    def lift_deadline(self, due_ms: int, subject: bytes) -> None:
-        if not self._settle_deadline(due_ms, subject, "lifted"):
-            raise InvariantBrokenError(f"no deadline at {due_ms} is pending for {subject!r}")
-
-    def pass_deadline(self, due_ms: int, subject: bytes) -> bool:
-        """Take note that a deadline passed; return False if an earlier one of this block has lifted it."""
-        return self._settle_deadline(due_ms, subject, "passed")
-
-    def accept_record(self) -> tuple[bytes, ...]:
-        """Keep what the current record put; return its keys."""
-        replaced = self._replaced
-        if len(replaced) == 1:
-            touched: tuple[bytes, ...] = (replaced[0][0],)
-        else:
-            touched = tuple(dict.fromkeys([key for key, _ in replaced]))
-        replaced.clear()
-        if self._record_deadlines:
-            self._deadlines.update(self._record_deadlines)
-            self._record_deadlines.clear()
-        return touched
-
-    def refuse_record(self) -> None:
-        """Undo what the current record put."""
-        while self._replaced:
-            key, before = self._replaced.pop()
-            if before is None:
-                del self._changes[key]
-            else:
-                self._changes[key] = before
-        self._record_deadlines.clear()
-
-    def changes(self) -> dict[bytes, Canonical]:
-        """Return all that was put and kept."""
-        return self._changes
-
-    def deadlines(self) -> tuple[Deadline, ...]:
-        """Return the newest value of each deadline that was set or settled."""
-        return tuple(self._deadlines.values())
-
-    def _settle_deadline(self, due_ms: int, subject: bytes, status: Literal["passed", "lifted"]) -> bool:
-        deadline = self.get(deadline_key(due_ms, subject), Deadline)
-        if deadline is None or deadline.status != "pending":
-            return False
-        self._put_deadline(replace(deadline, status=status, settled_height=int(self.height)))
-        return True
-
-    def _put_deadline(self, deadline: Deadline) -> None:
-        key = deadline_key(deadline.due_ms, deadline.subject)
-        self._record_deadlines[key] = deadline
-        self.put(key, deadline)
+    def __init__(self, department: Department, key: EnvelopeKey, window_key: bytes, window: ReplayWindow) -> None:
+        self.department = CreditCode(department.credit_code)
+        self.roles = frozenset(department.roles)
+        self.public = key.public
+        self.window_key = window_key
+        self.window = WindowInUse(window)
 
 
 def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Execution:
@@ -192,63 +96,80 @@ def execute_block(state: State, block: PreparedBlock, verify: VerifyBatch) -> Ex
     Raises:
         ValueError: The block has another height than the next.
     """
+    return settle(execute_envelopes(state, block, verify), state.tree)
+
+
+def execute_envelopes(state: State, block: PreparedBlock, verify: VerifyBatch) -> Outcome:
+    """Do the first half of `execute_block`: deadlines and envelopes, under the rules of the registers.
+
+    It reads the state's values and never its tree, so that the tree may be a block behind.
+    """
     header = block.header
     if header.height != state.height + 1:
         raise ValueError(f"block of height {header.height} executed on the state of height {state.height}")
-    height = Height(header.height)
-    context = _BlockContext(state, height=height, time_ms=header.time_ms)
-    due, touched_by_deadlines = _execute_deadlines(state, context)
-    results, touched, entries = [], [], []
-    moved: dict[bytes, WindowInUse] = {}
-    for prepared, speaker in zip(block.envelopes, _authenticate(state, height, block, verify), strict=True):
-        if (refusal := _refusal_of(prepared.envelope.header, speaker, context, moved)) is not None:
-            codes = bytes([refusal.number]) * len(prepared.records)
-            keys: tuple[tuple[bytes, ...], ...] = ((),) * len(prepared.records)
-        else:
-            codes, keys = _execute_records(prepared.records, context, state.rulebook)
-        results.append(codes)
-        touched.append(keys)
-        entries.append(EnvelopeEntry.encode_from(prepared.signed, codes))
-    for key, window in moved.items():
-        context.put(key, window.value())
-    changes = context.changes()
-    tree = state.tree.update(tree_changes(changes))
-    record = BlockRecord(
-        height=header.height,
-        block=Digest(block.id),
-        parent=header.parent,
-        time_ms=header.time_ms,
-        state_root=tree.root,
-        validators_hash=state.validators.hash,
-        deadlines=due,
-    )
-    entries.append(encode(record))
-    return Execution(
-        height=height,
-        results=tuple(results),
-        record=record,
-        entries=tuple(entries),
-        changes=changes,
-        tree=tree,
-        touched=tuple(touched),
+    overlay = Overlay(state, height=Height(header.height), time_ms=header.time_ms)
+    due, touched_by_deadlines = _execute_deadlines(state, overlay)
+    speakers = _authenticate(state, overlay.height, block, verify)
+    results, touched = _execute_records(block.envelopes, speakers, overlay, state.rulebook)
+    return Outcome(
+        block=block,
+        results=results,
+        changes=overlay.changes,
+        touched=touched,
+        due=due,
         touched_by_deadlines=touched_by_deadlines,
-        deadlines=context.deadlines(),
+        deadlines=overlay.deadlines(),
+        validators_hash=state.validators.hash,
     )
 
 
-def _execute_deadlines(state: State, context: _BlockContext) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, ...], ...]]:
+def settle(outcome: Outcome, tree: SparseTree) -> Execution:
+    """Do the second half of `execute_block`: the state root, and what the log grows by.
+
+    Args:
+        tree: That of the state before the block. Nothing else of that state is read, so that this can go on while the
+            next block is executed.
+    """
+    tree = tree.update(tree_changes(outcome.changes))
+    block = outcome.block
+    record = BlockRecord(
+        height=block.header.height,
+        block=Digest(block.id),
+        parent=block.header.parent,
+        time_ms=block.header.time_ms,
+        state_root=tree.root,
+        validators_hash=outcome.validators_hash,
+        deadlines=outcome.due,
+    )
+    entries = EnvelopeEntry.encode_all([prepared.signed for prepared in block.envelopes], outcome.results)
+    return Execution(
+        block=block,
+        results=outcome.results,
+        changes=outcome.changes,
+        touched=outcome.touched,
+        due=outcome.due,
+        touched_by_deadlines=outcome.touched_by_deadlines,
+        deadlines=outcome.deadlines,
+        validators_hash=outcome.validators_hash,
+        tree=tree,
+        record=record,
+        entries=(*entries, encode(record)),
+    )
+
+
+def _execute_deadlines(state: State, overlay: Overlay) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, ...], ...]]:
     """Act on the earliest deadlines before the block's time; return their subjects in order, and what each touched."""
     subjects, touched = [], []
-    for due_ms, subject in state.pending_deadlines.before(context.time_ms, limit=DEADLINES_PER_BLOCK_MAX):
-        if not context.pass_deadline(due_ms, subject):
+    for due_ms, subject in state.pending_deadlines.before(overlay.time_ms, limit=DEADLINES_PER_BLOCK_MAX):
+        if not overlay.pass_deadline(due_ms, subject):
             continue
         try:
-            state.rulebook.deadline_rules[subject.partition(b"/")[0]](subject, context)
+            state.rulebook.deadline_rules[subject.partition(b"/")[0]](subject, overlay)
         except (Refused, KeyError) as error:
             # Nobody spoke, so nobody can be told: a register that sets a deadline must be able to act on it.
             raise InvariantBrokenError(f"the deadline of {subject!r} cannot be acted upon: {error!r}") from error
         subjects.append(subject)
-        touched.append(context.accept_record())
+        touched.append(overlay.accept_record())
     return tuple(subjects), tuple(touched)
 
 
@@ -292,61 +213,65 @@ def _speaker_of(state: State, height: Height, credit_code: str, key_id: int) -> 
     if not holds_at(height, key.valid_from, key.valid_to):
         return EnvelopeRefusal.REVOKED_KEY
     window_key = replay_window_key(credit_code, key_id)
-    return _Speaker(
-        CreditCode(credit_code),
-        frozenset(department.roles),
-        key.public,
-        window_key,
-        WindowInUse(state.get(window_key, ReplayWindow) or NOTHING_USED),
-    )
+    return _Speaker(department, key, window_key, state.get(window_key, ReplayWindow) or NOTHING_USED)
+
+
+def _execute_records(
+    envelopes: Sequence[PreparedEnvelope],
+    speakers: Sequence[_Speaker | EnvelopeRefusal],
+    overlay: Overlay,
+    rulebook: Rulebook,
+) -> tuple[tuple[bytes, ...], tuple[tuple[tuple[bytes, ...], ...], ...]]:
+    """Execute every record of the envelopes that somebody speaks in; return codes and touched keys as in `Outcome`."""
+    rules, height = rulebook.rules, overlay.height
+    # Of all records in a row: a block with ten thousand envelopes needs no list for each.
+    codes = bytearray()
+    touched: list[tuple[bytes, ...]] = []
+    moved: dict[bytes, WindowInUse] = {}
+    for prepared, speaker in zip(envelopes, speakers, strict=True):
+        records = prepared.records
+        if isinstance(speaker, EnvelopeRefusal):
+            refusal: EnvelopeRefusal | None = speaker
+        else:
+            refusal = _refusal_of(prepared.envelope.header, speaker, height, moved)
+            overlay.department, overlay.roles = speaker.department, speaker.roles
+        if refusal is not None:
+            codes += bytes((refusal.number,)) * len(records)
+            touched += [()] * len(records)
+            continue
+        for record in records:
+            try:
+                if record is None:
+                    raise Refused(RecordRefusal.MALFORMED_RECORD)
+                rules[type(record)](record, overlay)
+            except Refused as refused:
+                overlay.refuse_record()
+                codes.append(refused.code.number)
+                touched.append(())
+            else:
+                codes.append(ACCEPTED)
+                touched.append(overlay.accept_record())
+    for key, window in moved.items():
+        overlay.put(key, window.value())
+    ends = accumulate([len(prepared.records) for prepared in envelopes], initial=0)
+    parts = [slice(start, end) for start, end in pairwise(ends)]
+    return tuple([bytes(codes[part]) for part in parts]), tuple([tuple(touched[part]) for part in parts])
 
 
 def _refusal_of(
-    header: EnvelopeHeader,
-    speaker: _Speaker | EnvelopeRefusal,
-    context: _BlockContext,
-    moved: dict[bytes, WindowInUse],
+    header: EnvelopeHeader, speaker: _Speaker, height: Height, moved: dict[bytes, WindowInUse]
 ) -> EnvelopeRefusal | None:
-    """Return why the whole envelope is refused, or None after making its department the one who speaks.
+    """Return why a whole envelope is refused although its signature is valid, or None.
 
-    A valid signature uses up the sequence number even if the envelope is refused here; a bad one uses nothing.
+    It uses up the sequence number even so; a bad signature uses nothing.
 
     Args:
         moved: Gets the windows of which a number was used, by state key. No rule of a register reads them.
     """
-    if isinstance(speaker, EnvelopeRefusal):
-        return speaker
     if fresh := speaker.window.use(header.sequence):
         moved[speaker.window_key] = speaker.window
-    if header.valid_until < context.height:
+    if header.valid_until < height:
         return EnvelopeRefusal.EXPIRED_ENVELOPE
-    if header.valid_until > context.height + VALID_UNTIL_AHEAD_MAX:
+    if header.valid_until > height + VALID_UNTIL_AHEAD_MAX:
         return EnvelopeRefusal.VALID_UNTIL_TOO_FAR
-    if not fresh:
-        return EnvelopeRefusal.REPLAYED_ENVELOPE
-    context.department, context.roles = speaker.department, speaker.roles
-    return None
-
-
-def _execute_records(
-    records: Sequence[Record | None],
-    context: _BlockContext,
-    rulebook: Rulebook,
-) -> tuple[bytes, tuple[tuple[bytes, ...], ...]]:
-    """Return the code and the touched state keys of each record."""
-    codes: list[int] = []
-    touched: list[tuple[bytes, ...]] = []
-    rules = rulebook.rules
-    for record in records:
-        try:
-            if record is None:
-                raise Refused(RecordRefusal.MALFORMED_RECORD)
-            rules[type(record)](record, context)
-        except Refused as refused:
-            context.refuse_record()
-            codes.append(refused.code.number)
-            touched.append(())
-        else:
-            codes.append(ACCEPTED)
-            touched.append(context.accept_record())
-    return bytes(codes), tuple(touched)
+    return None if fresh else EnvelopeRefusal.REPLAYED_ENVELOPE

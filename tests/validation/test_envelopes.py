@@ -63,7 +63,8 @@ def test_a_prepared_envelope_holds_what_its_bytes_say() -> None:
     assert prepared.raw == raw
     assert prepared.envelope.encode() == raw
     assert prepared.id == prepared.envelope.header.id
-    assert EnvelopeEntry.encode_from(prepared.signed, b"\x00") == EnvelopeEntry.of(prepared.envelope, b"\x00").encode()
+    entry = EnvelopeEntry.of(prepared.envelope, b"\x00").encode()
+    assert EnvelopeEntry.encode_all([prepared.signed], [b"\x00"]) == [entry]
     assert prepared.records == (RECORD, None, RECORD)
 
 

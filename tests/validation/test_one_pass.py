@@ -169,7 +169,8 @@ def test_a_payload_is_prepared_as_each_envelope_is(raws: list[bytes], data: st.D
 def test_the_log_repeats_an_envelope_without_encoding_it(raw: bytes, results: bytes) -> None:
     """The bytes copied from the envelope are those that encoding the entry gives."""
     prepared = prepare_envelope(raw, CHAIN)
-    assert EnvelopeEntry.encode_from(prepared.signed, results) == EnvelopeEntry.of(prepared.envelope, results).encode()
+    entry = EnvelopeEntry.of(prepared.envelope, results).encode()
+    assert EnvelopeEntry.encode_all([prepared.signed, prepared.signed], [results, results]) == [entry, entry]
 
 
 @given(st.lists(st.binary(max_size=80), max_size=5))

@@ -118,7 +118,8 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
         predecessor = _own_certificate(record.replaces, context)
         if predecessor.type_code != parts.type_code:
             raise Refused(CertificatesRefusal.REPLACES_OTHER_TYPE)
-    _check_version(parts, predecessor)
+    if parts.version != 1:
+        _check_version(parts, predecessor)
     if predecessor is not None:
         lapsed = _apply(Operation.REPLACE, predecessor, "replaced", context)
         context.put(certificate_key(predecessor.identifier), replace(lapsed, successor=record.identifier))
@@ -274,9 +275,7 @@ def _change_status(operation: Operation, identifier: str, reason: str, context: 
 
 
 def _check_version(parts: IdentifierParts, predecessor: Certificate | None) -> None:
-    """Check that the version counts from 1 for each serial, one at a replacement."""
-    if parts.version == 1:
-        return
+    """Check that a version after the first is one more than that of the predecessor, which has the same serial."""
     before = None if predecessor is None else parse_identifier(predecessor.identifier)
     if before is None or (before.serial, before.version) != (parts.serial, parts.version - 1):
         raise Refused(CertificatesRefusal.VERSION_NOT_NEXT)
