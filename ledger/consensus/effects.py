@@ -89,6 +89,8 @@ class Executed:
     """Log index of `entries[0]`."""
     touched: tuple[tuple[tuple[bytes, ...], ...], ...]
     """Keys of the state that each record of each envelope has written."""
+    touched_by_deadlines: tuple[tuple[bytes, ...], ...]
+    """Keys of the state that acting on each deadline of the block record has written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ledger.blocks.log import BlockRecord, ExecutedBlock
 from ledger.blocks.refusals import EnvelopeRefusal, RecordRefusal
 from ledger.consensus.cache import BoundedCache
 from ledger.consensus.certificates import Verifier, VerifyStrict
+from ledger.consensus.cosigning import OwnCosignatures
 from ledger.consensus.effects import (
     Append,
     Broadcast,
@@ -32,12 +33,13 @@ from ledger.consensus.messages import ENVELOPES_PER_BATCH_MAX, EnvelopeBatch, Pr
 from ledger.consensus.safety import Safety
 from ledger.consensus.solo import Solo
 from ledger.crypto.merkle import LogTree
-from ledger.crypto.signatures import verify_batch, verify_strict
+from ledger.crypto.signatures import Signer, verify_batch, verify_strict
 from ledger.errors import InvalidInputError, InvariantBrokenError, SignatureError
 from ledger.identifiers import CreditCode, Digest, EnvelopeId, Height
 from ledger.limits import FRAME_BYTES_MAX
 from ledger.members.founding import NodeSigners
 from ledger.members.validators import ValidatorSet
+from ledger.proofs.notes import note_of
 from ledger.replica.admission import NotAdmittedError, is_unused, known_key, signing_key
 from ledger.replica.attested import AttestedView
 from ledger.replica.cache import MemberCache, RememberingVerifier
@@ -148,6 +150,7 @@ class Replica:
         self.validators = ValidatorSet.of_genesis(genesis)
         self._me = self.validators.index_of(me) if me is not None else None
         self._signers = signers
+        self._cosigned = OwnCosignatures()
         self.history = History(genesis, verify=self._verify, cache=self._cache, archive=self._options.archive)
         self.pool = Pool()
         self._own: dict[EnvelopeId, bytes] = {}
@@ -175,6 +178,7 @@ class Replica:
                 consensus=self._signers.consensus,
                 cosigner=self._signers.cosigner,
             )
+            self._cosigned = safety.cosigned
         name = self._genesis.parameters.engine
         if name == "jolteon":
             return Jolteon(
@@ -290,6 +294,36 @@ class Replica:
             public = self.validators.validators[cosignature.validator].cosigner
             lines.append(cosignature_line(name, public, cosignature.time_s, cosignature.signature))
         return text + "\n" + "".join(f"{line}\n" for line in lines)
+
+    @property
+    def log_signer(self) -> Signer | None:
+        """The key for what this member says alone about its log; None for an observer, which has none."""
+        return None if self._signers is None else self._signers.log
+
+    @property
+    def cosigned_sizes(self) -> list[int]:
+        """Log sizes that this member has cosigned of late, newest first."""
+        return self._cosigned.sizes
+
+    def own_note(self, size: int) -> str | None:
+        """Return this member's own word on the log at `size`: its log line and its cosignature, as a signed note.
+
+        None if it has not cosigned that size, or so long ago that it is not kept, or if the root is not that of its log:
+        what was cosigned before a restart is compared once the log has been rebuilt as far.
+        """
+        statement = self._cosigned.at(size)
+        if statement is None or self._signers is None or self.log_root(size) != statement.root:
+            return None
+        alone = QuorumCheckpoint(
+            epoch=statement.epoch,
+            height=statement.height,
+            size=size,
+            root=statement.root,
+            cosignatures=(statement.cosignature,),
+        )
+        signer = self._signers.log
+        signature = signer.sign(checkpoint_text(self.validators.origin, size, statement.root).encode())
+        return note_of(self.validators, alone, log_public=signer.public, log_signature=signature)
 
     # Life
 
@@ -520,6 +554,7 @@ class Replica:
             entries=execution.entries,
             first_index=first_index,
             touched=execution.touched,
+            touched_by_deadlines=execution.touched_by_deadlines,
         )
         if self._recovering:
             self._unjournaled[execution.height] = append

@@ -42,7 +42,7 @@ def rows_of(effect: Executed) -> BlockRows:
     envelopes: list[Row] = []
     records: list[Row] = []
     # A deadline acts before the first record and belongs to none.
-    history: list[Row] = [(subject, height, NO_RECORD, NO_RECORD) for subject in record.deadlines]
+    history: list[Row] = [(key, height, NO_RECORD, NO_RECORD) for keys in effect.touched_by_deadlines for key in keys]
     counts: Counter[tuple[str, int]] = Counter()
     for position, raw in enumerate(effect.block.payload):
         envelope, codes = decode(Envelope, raw), effect.results[position]

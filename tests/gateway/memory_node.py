@@ -118,6 +118,7 @@ class MemoryNode(MemoryLedger):
             entries=execution.entries,
             first_index=first,
             touched=execution.touched,
+            touched_by_deadlines=execution.touched_by_deadlines,
         )
         self.executed.append(effect)
         self.index.executed(effect)

@@ -11,12 +11,20 @@ import pytest
 from ledger.crypto.hashing import sha256
 from ledger.identifiers import ChainId, Digest, Height
 from ledger.registers.certificates.values import CERTIFICATES, certificate_key
+from ledger.registers.directories.records import ApproveDataItem
 from ledger.registers.shared import responsibility_key
+from ledger.registers.sharing.duties import BREACHES
+from ledger.registers.sharing.figures import score_key
+from ledger.registers.sharing.values import objection_key
 from nodes.index import IndexLockedError, IndexUnavailableError, QueryIndex, queries
 from nodes.index.rows import kind_of
-from nodes.index.schema import TABLES_BY_HEIGHT
+from nodes.index.schema import NO_RECORD, TABLES_BY_HEIGHT
 from tests.gateway.memory_node import MemoryNode
 from tests.proofs.memory_ledger import IDENTIFIER
+from tests.proofs.small_network import GOVERNMENT_SERVICES, MARKET_REGULATION, PUBLIC_SECURITY
+from tests.registers import governed
+from tests.registers.catalogue import data_item
+from tests.state.small_ledger import DAY_MS
 
 
 def open_index(node: MemoryNode, *, height: int | None = None, lock_wait_s: float = 0.05) -> QueryIndex:
@@ -58,6 +66,24 @@ def test_history_names_the_records_that_changed_a_key(node: MemoryNode) -> None:
     assert told == [("directories.publish_responsibility", 1, 0), ("directories.approve_responsibility", 2, 0)]
     assert [node.entries.index(node.entries[c.log_index or 0]) for c in changes] == [1, 3]
     assert node.index.ask(queries.keys, CERTIFICATES, b"", 10) == [certificate_key(IDENTIFIER)]
+
+
+def test_history_names_every_key_that_a_passed_deadline_changed(node: MemoryNode) -> None:
+    """No record did: what was due, the breach, the deadline and the score have changed before the first of them."""
+    for member, record in (
+        (MARKET_REGULATION, data_item("AY-01-D1", under="AY-01")),
+        (GOVERNMENT_SERVICES, ApproveDataItem(id="AY-01-D1", revision=1)),
+        (PUBLIC_SECURITY, governed.objection(of="AY-01-D1")),
+    ):
+        node.execute(node.sign(member, record))
+    node.execute(time_ms=node.state.time_ms + 20 * DAY_MS)
+    touched = set(node.executed[-1].touched_by_deadlines[0])
+    assert {objection_key("AY-O1"), score_key(MARKET_REGULATION.credit_code)} <= touched
+    for key in touched:
+        last = node.index.ask(queries.history, key, (0, 0, 0), 10)[-1]
+        assert (last.height, last.number, last.kind) == (node.state.height, NO_RECORD, None)
+    (breach,) = node.index.ask(queries.keys, BREACHES, b"", 10)
+    assert breach in touched
 
 
 def test_handing_in_what_is_there_changes_nothing(node: MemoryNode) -> None:

@@ -178,6 +178,7 @@ def executed(height: int, name: str, parent: str, *, root: str = "root") -> Effe
         entries=(record.encode(),),
         first_index=height,
         touched=(),
+        touched_by_deadlines=(),
     )
 
 
