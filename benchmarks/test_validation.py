@@ -18,7 +18,6 @@ from ledger.state.transition import execute_block
 from nodes.journal import Journal
 from nodes.measurements.stages import (
     commit,
-    decode_block,
     hash_roots,
     open_journal,
     prepare,
@@ -39,13 +38,6 @@ def trusting(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
 
 
 @K
-def test_decode(benchmark: BenchmarkFixture, k: int) -> None:
-    """Block, envelopes and records from their bytes, each compared with its own encoding."""
-    benchmark(decode_block, block_of(k))
-    note_rate(benchmark)
-
-
-@K
 def test_roots(benchmark: BenchmarkFixture, k: int) -> None:
     """Record roots, envelope ids, and the payload root."""
     prepared = prepared_of(k)
@@ -57,7 +49,7 @@ def test_roots(benchmark: BenchmarkFixture, k: int) -> None:
 
 @K
 def test_decode_and_roots(benchmark: BenchmarkFixture, k: int) -> None:
-    """Both together, as a node does them."""
+    """Block, envelopes and records from their bytes, each in its one spelling and compared with its hashes."""
     prepared = benchmark(prepare, block_of(k))
     note_rate(benchmark)
     assert sum(len(envelope.records) for envelope in prepared.envelopes) == corpus().record_count

@@ -1,9 +1,9 @@
 """Validation on more than one core: blocks are prepared ahead, in their order, while earlier ones are executed.
 
 What needs no state (decoding, hashes, signatures) runs on workers; `ledger.validation.ahead` says what it gives. With
-the native core the long calls release the interpreter's lock, but decoding does not, and execution needs the lock all
-the time: workers are processes, and only what was found out travels back. A ring of blocks is under way at once, never
-more, so memory is bounded and a slow stage makes the ones before it wait.
+the native core most of that releases the interpreter's lock: workers are threads, and hand over the block itself. In
+Python alone nothing does: workers are processes, and only what was found out travels back. A ring of blocks is under
+way at once, never more, so memory is bounded and a slow stage makes the ones before it wait.
 
 Used where blocks come faster than they can be executed one by one: the replay of a journal at start, and measurements.
 A running member's blocks come one at a time and their order is consensus's business, so nothing runs ahead there.
@@ -17,7 +17,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from types import TracebackType
@@ -38,6 +38,9 @@ T = TypeVar("T")
 
 BLOCKS_AHEAD_PER_WORKER = 2
 """One being worked on, and one waiting so that no worker waits."""
+
+NATIVE_WORKERS = 2
+"""Threads that prepare blocks with the native core."""
 
 ITEMS_A_BLOCK = 16
 """Frames that may wait for each block under way: certificates and results between the blocks, with room to spare."""
@@ -76,11 +79,13 @@ class Gauges:
     """Building the values again from what the workers have found."""
     execute: Gauge
     """From one block handed out to the next one asked for: what the executing side does with it."""
+    settle: Gauge
+    """State root, log entries and what is done with them, where that happens on a thread (`nodes.settling`)."""
 
     @classmethod
     def zero(cls) -> Self:
         """Return gauges of which nothing was counted yet."""
-        return cls(Gauge(), Gauge(), Gauge(), Gauge())
+        return cls(Gauge(), Gauge(), Gauge(), Gauge(), Gauge())
 
 
 class KnownKeys:
@@ -103,8 +108,8 @@ class KnownKeys:
 
 
 class _Examined(NamedTuple):
-    findings: Findings | None
-    """None if the block is invalid: why, is found where it is reported."""
+    found: PreparedBlock | Findings | None
+    """By a thread, by a process; None if the block is invalid: why, is found where it is reported."""
     busy_s: float
 
 
@@ -112,11 +117,14 @@ class Pipeline:
     """Prepares blocks ahead. Use it in a `with`; without workers it prepares each block when it is asked for."""
 
     def __init__(self, *, workers: int, gauges: Gauges | None = None) -> None:
-        """Start `workers` processes; 0 for none."""
+        """Start `workers` threads, or processes where there is no native core; 0 for none."""
         self.workers = workers
         self.gauges = gauges or Gauges.zero()
         self._pool: Executor | None = None
-        if workers:
+        self._examine = _examine
+        if workers and active_backend().library is not None:
+            self._pool, self._examine = ThreadPoolExecutor(workers, "prepare"), _prepare
+        elif workers:
             # Not forked: a process that has threads is not to be copied. The backend is the one of this process.
             self._pool = ProcessPoolExecutor(
                 workers,
@@ -177,7 +185,7 @@ class Pipeline:
         if self._pool is None:
             return None
         try:
-            return self._pool.submit(_examine, raw, keys.by_name)
+            return self._pool.submit(self._examine, raw, keys.by_name)
         except BrokenProcessPool:
             # Those handed in before find the same, and say so.
             return None
@@ -200,14 +208,16 @@ class Pipeline:
     def _taken_over(self, raw: bytes, examined: Future[_Examined] | None, keys: KnownKeys) -> PreparedBlock | None:
         if examined is not None:
             try:
-                findings, busy_s = self.gauges.wait.timed(examined.result)
+                found, busy_s = self.gauges.wait.timed(examined.result)
             except (BrokenProcessPool, CancelledError):
                 logger.warning("a worker has died; blocks are prepared here from now on")
                 self.close()
             else:
                 self.gauges.examine.busy_s += busy_s
                 self.gauges.examine.blocks += 1
-                return None if findings is None else self.gauges.take_over.timed(lambda: take_over(raw, findings))
+                if not isinstance(found, Findings):
+                    return found
+                return self.gauges.take_over.timed(lambda: take_over(raw, found))
         try:
             return self.gauges.examine.timed(lambda: prepare_ahead(raw, keys.by_name, verify_batch))
         except InvalidInputError:
@@ -218,12 +228,12 @@ def workers_for(journal_bytes: int) -> int:
     """Return how many workers pay for a journal of this length on this machine.
 
     In Python alone the signatures bind, and every core can verify some. With the native core the executing side binds,
-    and one worker keeps it supplied.
+    and two threads keep it supplied: one can wait for the interpreter while the other is in native code.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if journal_bytes < WORTH_WORKERS_BYTES or cores == 1:
         return 0
-    return cores if active_backend().library is None else 1
+    return cores if active_backend().library is None else NATIVE_WORKERS
 
 
 def _choice_of(backend: str) -> str:
@@ -235,9 +245,16 @@ def _begin_worker(backend: str) -> None:
 
 
 def _examine(raw: bytes, keys: dict[tuple[str, int], bytes]) -> _Examined:
+    """Do a process's work: what travels back is small."""
+    prepared, busy_s = _prepare(raw, keys)
+    return _Examined(findings_of(prepared) if isinstance(prepared, PreparedBlock) else None, busy_s)
+
+
+def _prepare(raw: bytes, keys: dict[tuple[str, int], bytes]) -> _Examined:
+    """Do a thread's work."""
     began = time.perf_counter()
     try:
-        findings = findings_of(prepare_ahead(raw, keys, verify_batch))
+        prepared = prepare_ahead(raw, keys, verify_batch)
     except InvalidInputError:
-        findings = None
-    return _Examined(findings, time.perf_counter() - began)
+        prepared = None
+    return _Examined(prepared, time.perf_counter() - began)

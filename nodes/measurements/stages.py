@@ -15,34 +15,34 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ledger.blocks.block import Block, payload_root
+from ledger.blocks.envelope import SUITE_AND_SIGNATURE_SIZE
 from ledger.blocks.genesis import Genesis
 from ledger.blocks.log import ExecutedBlock
 from ledger.blocks.refusals import ACCEPTED
 from ledger.crypto.hashing import Tag, tagged_hashes
 from ledger.crypto.merkle import root_of, tagged_leaf_hashes
 from ledger.crypto.sparse_tree import SparseTree
-from ledger.encoding import decode, encode
+from ledger.encoding import decode
 from ledger.errors import InvariantBrokenError
 from ledger.identifiers import ChainId, Digest
 from ledger.members.departments import EnvelopeKey, envelope_key_key
-from ledger.registers import RULEBOOK
 from ledger.state.prepared import PreparedBlock, VerifyBatch
 from ledger.state.store import State, tree_changes
-from ledger.state.transition import Execution, execute_block
+from ledger.state.transition import Execution, Outcome, execute_block, execute_envelopes
 from ledger.storage.frames import Frame, FrameKind
-from ledger.validation.envelopes import decode_envelopes, prepare_block
+from ledger.validation.envelopes import prepare_block, records_of, split
 from nodes.files import DiskFolder
 from nodes.journal import Journal
 from nodes.measurements.rounds import Sample
 from nodes.measurements.slowing import NOT_SLOWED, Slowing
 from nodes.pipeline import Gauges, KnownKeys, Pipeline
+from nodes.settling import Settler
 from nodes.verification import verify_batch
 
 T = TypeVar("T")
@@ -51,6 +51,9 @@ STAGES = ("decode", "roots", "signatures", "execute", "state root", "journal")
 
 STATELESS = STAGES[:3]
 """Those that need no state, and can run ahead of the others."""
+
+SETTLING = STAGES[4:]
+"""Those that the next block's execution need not wait for."""
 
 Signed = tuple[bytes, bytes, bytes]
 """`(public, message, signature)`."""
@@ -79,13 +82,6 @@ class Corpus(Protocol):
         ...
 
 
-def decode_block(raw: bytes) -> None:
-    """Do what the stage `decode` does, and nothing else."""
-    envelopes = decode_envelopes(decode(Block, raw).payload)
-    assert envelopes is not None, "the corpus is canonical"
-    RULEBOOK.decode_records([record for envelope in envelopes for record in envelope.records])
-
-
 def prepare(raw: bytes) -> PreparedBlock:
     """Do what the stages `decode` and `roots` do."""
     block = decode(Block, raw)
@@ -93,14 +89,17 @@ def prepare(raw: bytes) -> PreparedBlock:
 
 
 def hash_roots(block: PreparedBlock) -> tuple[Digest, list[Digest]]:
-    """Do what the stage `roots` does, once more; return the payload root and the envelopes' ids."""
+    """Do what the stage `roots` does, once more; return the payload root and the envelopes' ids.
+
+    All hashes of a kind in one call, as preparing a block makes them; with the native core they are made while the
+    bytes are looked at, so that these here are a little dearer.
+    """
     envelopes = [prepared.envelope for prepared in block.envelopes]
-    ids = tagged_hashes(Tag.ENVELOPE, [encode(envelope.header) for envelope in envelopes])
-    leaves = iter(tagged_leaf_hashes(Tag.RECORD, [record for envelope in envelopes for record in envelope.records]))
-    for envelope in envelopes:
-        own = list(islice(leaves, len(envelope.records)))
-        if (own[0] if len(own) == 1 else root_of(own)) != envelope.header.records_root:
-            raise InvariantBrokenError("an envelope that was prepared has another records root than its header")
+    ids = tagged_hashes(Tag.ENVELOPE, [prepared.signed[:-SUITE_AND_SIGNATURE_SIZE] for prepared in block.envelopes])
+    leaves = tagged_leaf_hashes(Tag.RECORD, records_of(envelopes))
+    roots = map(root_of, split(leaves, envelopes)) if len(leaves) > len(envelopes) else leaves
+    if [envelope.header.records_root for envelope in envelopes] != list(roots):
+        raise InvariantBrokenError("an envelope that was prepared has another records root than its header")
     return payload_root([prepared.raw for prepared in block.envelopes]), ids
 
 
@@ -174,18 +173,27 @@ class Passes:
         state, pipeline.gauges, refused, records = copy_of(self.state), Gauges.zero(), 0, 0
         with open_journal(self._new_directory(), state.chain) as journal:
             start = time.perf_counter()
-            ready = pipeline.prepare(self.blocks, KnownKeys(state))
-            for raw, prepared in zip(self.blocks, ready, strict=True):
-                execution = execute_block(state, prepared, self.verify)
-                state.advance(execution)
-                commit(journal, raw, execution)
-                records += sum(map(len, execution.results))
-                refused += _refused(execution)
+            raws = iter(self.blocks)
+            with Settler(state, lambda done: commit(journal, next(raws), done), pipeline.gauges.settle) as settler:
+                for prepared in pipeline.prepare(self.blocks, KnownKeys(state)):
+                    outcome = execute_envelopes(state, prepared, self.verify)
+                    settler.take(outcome)
+                    records += sum(map(len, outcome.results))
+                    refused += _refused(outcome)
             seconds = time.perf_counter() - start
         self.check(refused, state.root)
         gauges = pipeline.gauges
-        busy_s = {"ahead": gauges.examine.busy_s, "take over": gauges.take_over.busy_s, "wait": gauges.wait.busy_s}
-        return Sample(records, seconds, busy_s)
+        return Sample(
+            records,
+            seconds,
+            {
+                "ahead": gauges.examine.busy_s,
+                "wait": gauges.wait.busy_s,
+                "take over": gauges.take_over.busy_s,
+                "execute": gauges.execute.busy_s,
+                "settle": gauges.settle.busy_s,
+            },
+        )
 
     def check(self, refused: int, root: Digest) -> None:
         """Check that a pass did what all of them must do."""
@@ -249,8 +257,8 @@ class _TimedValidation:
         return Sample(self._records, sum(stage_s.values()), stage_s)
 
 
-def _refused(execution: Execution) -> int:
-    return sum(code != ACCEPTED for codes in execution.results for code in codes)
+def _refused(outcome: Outcome) -> int:
+    return sum(code != ACCEPTED for codes in outcome.results for code in codes)
 
 
 def timed(function: Callable[[], T]) -> tuple[T, float]:

@@ -17,7 +17,7 @@ from nodes.measurements.slowing import NOT_SLOWED, Slowing
 from nodes.measurements.stages import Corpus, Passes, Signed, run_loop, signatures_of, timed
 from nodes.measurements.targets import RECORDS_PER_BLOCK, STATE_KEYS
 from nodes.measurements.validation import binding
-from nodes.pipeline import Pipeline
+from nodes.pipeline import NATIVE_WORKERS, Pipeline
 from nodes.verification import verify_batch
 
 BATCHES = (64, 256, 1_024, 4_096, 10_000)
@@ -96,7 +96,7 @@ def _whole(settings: SweepSettings, folder: Path, stack: ExitStack) -> list[dict
     state = corpus.state()
     with using("python"):
         python_state = corpus.state()
-    pipeline = stack.enter_context(Pipeline(workers=1)) if cores() > 1 else None
+    pipeline = stack.enter_context(Pipeline(workers=NATIVE_WORKERS)) if cores() > 1 else None
     blocks = {k: corpus.blocks(k, records_per_block=RECORDS_PER_BLOCK) for k in SIGNED_TOGETHER}
     signed = signatures_of(state, blocks[1])[:BATCH_PYTHON_MAX]
     tasks: dict[str, Task] = {"loop": lambda: run_loop(signed)}

@@ -23,10 +23,10 @@ from nodes.measurements.backends import under, using
 from nodes.measurements.large_state import LARGE_KEYS, SMALL_KEYS, tree_task
 from nodes.measurements.rounds import Figure, Rounds, Sample, Task, interleaved
 from nodes.measurements.slowing import NOT_SLOWED, Slowing
-from nodes.measurements.stages import STATELESS, Corpus, Passes, Signed, run_loop, signatures_of, timed
+from nodes.measurements.stages import SETTLING, STATELESS, Corpus, Passes, Signed, run_loop, signatures_of, timed
 from nodes.measurements.two_processes import run_with_two, second_process
 from nodes.measurements.validation import binding
-from nodes.pipeline import Pipeline
+from nodes.pipeline import NATIVE_WORKERS, Pipeline
 from nodes.verification import verify_batch
 
 RECORDS_PER_BLOCK = 10_000
@@ -274,7 +274,7 @@ class _Course:
 
     @cache  # noqa: B019 - one for all tasks
     def _pipeline(self) -> Pipeline:
-        return self._stack.enter_context(Pipeline(workers=1))
+        return self._stack.enter_context(Pipeline(workers=NATIVE_WORKERS))
 
     def _tasks_5(self) -> dict[str, Task]:
         whole = self._python("python, two", 1, blocks_max=PYTHON_BLOCKS)
@@ -397,14 +397,15 @@ class _Course:
         return _row(target, taken.ratio("accept", "refuse"), taken, "signatures", {"named": named})
 
     def _pipelined(self, target: Target, figure: Figure, taken: Rounds, task: str) -> Row:
-        """Return a row on two cores: the side that has more to do binds, and of it the largest stage."""
+        """Return a row on two cores: of what goes on at once the longest binds, and of it the largest stage."""
         stages, two = taken.stage_us(f"{task}, one core"), taken.stage_us(task)
         more = {**_rates(taken, task, f"{task}, one core"), "stages_us": _us(stages)}
         if "ahead" not in two:
             return _row(target, figure, taken, binding(stages), {"cores": 1, **more})
-        ahead = {stage: us for stage, us in stages.items() if stage in STATELESS}
-        here = {stage: us for stage, us in stages.items() if stage not in STATELESS} | {"take over": two["take over"]}
-        side = ahead if sum(ahead.values()) > sum(here.values()) else here
+        ahead = {stage: stages[stage] for stage in STATELESS}
+        here = {"execute": stages["execute"], "take over": two["take over"]}
+        behind = {stage: stages[stage] for stage in SETTLING}
+        side = max(ahead, here, behind, key=lambda side: sum(side.values()))
         return _row(target, figure, taken, binding(side), {"cores": 2, **more, "pipeline_us": _us(two)})
 
     def _whole(self, target: Target, figure: Figure, taken: Rounds, task: str) -> Row:

@@ -19,6 +19,7 @@ from ledger.storage.frames import Frame, FrameKind
 from ledger.validation.ahead import findings_of, prepare_ahead, take_over
 from ledger.validation.envelopes import prepare_block
 from nodes import pipeline
+from nodes.measurements.backends import using
 from nodes.pipeline import KnownKeys, Pipeline, workers_for
 from scenarios.beijing.corpus import Corpus, make_block, make_corpus
 
@@ -83,13 +84,13 @@ def test_what_is_taken_over_is_what_was_prepared(raw: int | str) -> None:
     assert None not in ahead.verified
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_blocks_come_in_order_and_execute_to_the_same_state(workers: int) -> None:
-    """With and without workers; and no signature is asked about that was verified ahead."""
+@pytest.mark.parametrize(("backend", "workers"), [("auto", 0), ("auto", 2), ("python", 1), ("python", 2)])
+def test_blocks_come_in_order_and_execute_to_the_same_state(backend: str, workers: int) -> None:
+    """With and without threads or processes; and no signature is asked about that was verified ahead."""
     expected, state = corpus().state(), corpus().state()
     for raw in blocks():
         expected.advance(execute_block(expected, in_place(raw), verify_batch))
-    with Pipeline(workers=workers) as line:
+    with using(backend), Pipeline(workers=workers) as line:
         for prepared in line.prepare(iter(blocks()), KnownKeys(state)):
             state.advance(execute_block(state, prepared, nobody_asks))
     assert (state.height, state.root) == (expected.height, expected.root)
@@ -139,11 +140,11 @@ def test_a_bad_signature_is_left_to_execution() -> None:
     assert execution.entries == execute_block(state, in_place(blocks()[0]), verify_batch).entries
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_an_invalid_block_is_reported_at_its_turn(workers: int) -> None:
+@pytest.mark.parametrize(("backend", "workers"), [("auto", 0), ("auto", 1), ("python", 1)])
+def test_an_invalid_block_is_reported_at_its_turn(backend: str, workers: int) -> None:
     """The blocks before it come out, and its error is the one that preparing it gives."""
     raws = [*blocks()[:3], invalid(), *blocks()[3:]]
-    with Pipeline(workers=workers) as line:
+    with using(backend), Pipeline(workers=workers) as line:
         prepared = line.prepare(iter(raws), KnownKeys(corpus().state()))
         assert [next(prepared).id for _ in range(3)] == [in_place(raw).id for raw in raws[:3]]
         with pytest.raises(InvalidInputError):
@@ -188,7 +189,7 @@ def test_no_more_is_read_ahead_than_the_workers_need() -> None:
 
 def test_a_worker_that_dies_is_missed_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     """The blocks come all the same, prepared in place, and the log says so."""
-    with Pipeline(workers=1) as line:
+    with using("python"), Pipeline(workers=1) as line:
         prepared = line.prepare(iter(blocks()), KnownKeys(corpus().state()))
         first = next(prepared)
         for process in line._pool._processes.values():  # type: ignore[union-attr]

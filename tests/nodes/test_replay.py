@@ -10,6 +10,7 @@ import pytest
 from benchmarks.replay import NOTHING_WRITTEN, main, open_member, replay_journal, write_journal
 from ledger.consensus.effects import Executed
 from ledger.replica import Replica
+from nodes.measurements.backends import using
 from nodes.pipeline import Gauges
 from nodes.replay import replay
 
@@ -38,14 +39,16 @@ def replayed(folder: Path, workers: int) -> tuple[Replica, list[Executed], Gauge
     return member, said, gauges
 
 
-def test_the_member_is_the_same_with_and_without_workers(folder: Path) -> None:
+@pytest.mark.parametrize("backend", ["auto", "python"])
+def test_the_member_is_the_same_with_and_without_workers(folder: Path, backend: str) -> None:
     """State, log and results; every block was prepared ahead once; every record was accepted."""
-    (alone, said_alone, _), (helped, said_helped, gauges) = replayed(folder, 0), replayed(folder, 2)
+    with using(backend):
+        (alone, said_alone, _), (helped, said_helped, gauges) = replayed(folder, 0), replayed(folder, 2)
     assert alone.state.root == helped.state.root
     assert alone.log.root() == helped.log.root()
     assert said_alone == said_helped
     assert b"".join(codes for executed in said_alone for codes in executed.results) == bytes(RECORDS)
-    assert gauges.examine.blocks == gauges.take_over.blocks == helped.height == len(said_helped) == 5
+    assert gauges.examine.blocks == gauges.execute.blocks == helped.height == len(said_helped) == 5
     assert gauges.examine.queued == 0
 
 
