@@ -35,7 +35,7 @@ def pytest_report_header() -> str:
     return f"{backend}\noptional tools: {', '.join(found) or 'none'}; not installed: {', '.join(missing) or 'none'}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def optional_tool() -> Callable[[str], Path]:
     """Return a function from a name in `tests.optional_tools.TOOLS` to the path of that program.
 

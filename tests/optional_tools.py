@@ -42,10 +42,10 @@ TOOLS = {
 
 
 def asked_for(tests: Path) -> set[str]:
-    """Return the names of the tools that test files below `tests` ask for with `optional_tool("name")`."""
+    """Return the names of the tools that tests and fixtures below `tests` ask for with `optional_tool("name")`."""
     return {
         name
-        for path in tests.rglob("test_*.py")
+        for path in (*tests.rglob("test_*.py"), *tests.rglob("conftest.py"))
         for name in re.findall(r"""\boptional_tool\(["'](\w+)["']\)""", path.read_text(encoding="utf-8"))
     }
 

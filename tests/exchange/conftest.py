@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
-from nodes.exchange.databases import Binding, Row, SqliteBinding, open_database
-from tests.exchange.departments_database import PERMITS, Department
+from nodes.exchange.databases import Binding, PostgresBinding, Row, SqliteBinding, open_database
+from tests.exchange.departments_database import CREATE, PERMITS, Department
+from tests.postgres_cluster import Cluster, private_cluster
 
-CREATE = """CREATE TABLE permits (
-    id INTEGER PRIMARY KEY, permit_no VARCHAR(20), holder VARCHAR(100), district VARCHAR(20), floors INTEGER, phone TEXT
-)"""
+TABLES = {"AY-01-D1-T1": "permits"}
 
 
 @pytest.fixture
@@ -29,11 +31,54 @@ def sqlite_department(tmp_path: Path) -> Iterator[Department]:
         owner.execute("PRAGMA journal_mode = WAL")
         owner.execute(CREATE)
         fill("permits", PERMITS)
-        binding = Binding(format=1, database=SqliteBinding(str(path)), tables={"AY-01-D1-T1": "permits"})
+        binding = Binding(format=1, database=SqliteBinding(str(path)), tables=TABLES)
         yield Department(open_database(binding), owner.execute, fill)
 
 
+@pytest.fixture(scope="session")
+def postgres_cluster(optional_tool: Callable[[str], Path]) -> Iterator[Cluster]:
+    """A private PostgreSQL server with the three roles of a department: owner, steward, reader."""
+    program = optional_tool("postgres")
+    with private_cluster(program) as cluster:
+        with psycopg.connect(cluster.connection_text("postgres", "postgres")) as connection:
+            connection.execute("CREATE ROLE registry_owner LOGIN")
+            connection.execute("CREATE ROLE mulu_steward LOGIN CREATEROLE")
+            connection.execute("GRANT registry_owner TO mulu_steward")
+            connection.execute("CREATE ROLE mulu_reader LOGIN NOINHERIT")
+        yield cluster
+
+
 @pytest.fixture
-def department(sqlite_department: Department) -> Department:
-    """A department with its permits in each product there is."""
-    return sqlite_department
+def postgres_binding(postgres_cluster: Cluster) -> Iterator[Binding]:
+    """The binding to a new, empty database, whose owner is `registry_owner`."""
+    with postgres_cluster.database("registry") as database:
+        reader = postgres_cluster.connection_text(database, "mulu_reader")
+        steward = postgres_cluster.connection_text(database, "mulu_steward")
+        yield Binding(format=1, database=PostgresBinding(reader, steward), tables=TABLES)
+    # Roles are the server's, and outlive the database that they had rights in.
+    with psycopg.connect(postgres_cluster.connection_text("postgres", "postgres")) as superuser:
+        for (role,) in superuser.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'mulu\\_grant\\_%'"):
+            superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@pytest.fixture
+def postgres_department(postgres_cluster: Cluster, postgres_binding: Binding) -> Iterator[Department]:
+    """A department with its permits in PostgreSQL."""
+    with psycopg.connect(postgres_cluster.connection_text("registry", "postgres"), autocommit=True) as superuser:
+        superuser.execute("GRANT CREATE ON SCHEMA public TO registry_owner")
+    with psycopg.connect(postgres_cluster.connection_text("registry", "registry_owner"), autocommit=True) as owner:
+
+        def fill(table: str, rows: Iterable[Row]) -> None:
+            with owner.cursor() as cursor, cursor.copy(f'COPY "{table}" FROM STDIN') as copy:
+                for row in rows:
+                    copy.write_row(row)
+
+        owner.execute(CREATE)
+        fill("permits", PERMITS)
+        yield Department(open_database(postgres_binding), owner.execute, fill)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def department(request: pytest.FixtureRequest) -> Any:
+    """A department with its permits, in each product there is."""
+    return request.getfixturevalue(f"{request.param}_department")

@@ -19,6 +19,10 @@ from nodes.exchange.databases import (
 ITEMS = {"permit_no": "permit number", "holder": "name", "district": "district", "floors": "floors", "phone": "phone"}
 """Column to information item; the key `id` holds none."""
 
+CREATE = """CREATE TABLE permits (
+    id INTEGER PRIMARY KEY, permit_no VARCHAR(20), holder VARCHAR(100), district VARCHAR(20), floors INTEGER, phone TEXT
+)"""
+
 PERMITS = [
     (1, "P-001", "王芳", "海淀", 6, "13800000001"),
     (2, "P-002", "李伟", "朝阳", 12, "13800000002"),

@@ -12,8 +12,9 @@ the catalogue says is not read at all.
 
 from nodes.exchange.databases.access import columns_of, conditions_of, granted_access
 from nodes.exchange.databases.binding import Binding, PostgresBinding, SqliteBinding, read_binding
+from nodes.exchange.databases.columns import columns_with_items
 from nodes.exchange.databases.database import Condition, Database, GrantedAccess, GrantedQuery
-from nodes.exchange.databases.drift import Drift, SchemaDriftedError, columns_with_items, drift_between
+from nodes.exchange.databases.drift import Drift, SchemaDriftedError, drift_between
 from nodes.exchange.databases.errors import (
     BadConditionError,
     BindingError,

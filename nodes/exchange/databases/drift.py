@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ledger.errors import NotYetError
 from ledger.identifiers import Digest
 from ledger.registers.catalogue import Column, schema_hash
+from nodes.exchange.databases.columns import columns_with_items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +44,6 @@ class SchemaDriftedError(NotYetError):
     def __init__(self, table: str, drift: Drift) -> None:
         super().__init__(f"{table!r} differs from the catalogue: {drift}; publish the table anew, or change it back")
         self.table, self.drift = table, drift
-
-
-def columns_with_items(found: Iterable[Column], items: Mapping[str, str]) -> tuple[Column, ...]:
-    """Return what `Database.describe` found as the columns of a table entry, ready to be published.
-
-    Args:
-        items: Name of the information item that a column holds, by the column's name.
-    """
-    return tuple(
-        Column(name=column.name, type=column.type, length=column.length, information_item=items.get(column.name, ""))
-        for column in found
-    )
 
 
 def drift_between(entry: Iterable[Column], found: Iterable[Column]) -> Drift | None:

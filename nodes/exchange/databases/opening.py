@@ -18,4 +18,9 @@ def open_database(binding: Binding) -> Database:
     """
     if isinstance(binding.database, SqliteBinding):
         return SqliteDatabase(Path(binding.database.path))
-    raise BindingError("this version reads SQLite alone")
+    # Where the driver is not installed, a node with SQLite must still start.
+    try:
+        from nodes.exchange.databases.postgres import PostgresDatabase
+    except ImportError as error:
+        raise BindingError(f"PostgreSQL needs the extra `postgres`: pip install 'mulu[postgres]' ({error})") from error
+    return PostgresDatabase(binding.database)

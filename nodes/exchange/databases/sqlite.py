@@ -8,12 +8,12 @@ statement and will prepare none that reads past that view.
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from ledger.registers.catalogue import Column
+from nodes.exchange.databases.columns import described_column
 from nodes.exchange.databases.database import GrantedAccess, GrantedQuery
 from nodes.exchange.databases.drift import check_schema
 from nodes.exchange.databases.errors import (
@@ -157,16 +157,7 @@ def _describe(connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
         raise TableMissingError(table)
     # Hidden are 1: the columns of virtual tables; 2 and 3 are computed ones, which read like any other.
     rows = connection.execute("SELECT name, type FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1", (table,))
-    return tuple(_column(name, declared) for name, declared in rows)
-
-
-def _column(name: str, declared: str) -> Column:
-    """Return a column as the catalogue writes it. `VARCHAR(20)` has a length, `DECIMAL(10,2)` is a type by itself."""
-    kind = " ".join(declared.upper().split()) or "BLOB"
-    length = None
-    if sized := re.fullmatch(r"([^()]+?) ?\( ?([1-9][0-9]{0,8}) ?\)", kind):
-        kind, length = sized[1], int(sized[2])
-    return Column(name=name, type=kind, length=length, information_item="")
+    return tuple(described_column(name, " ".join(declared.upper().split()) or "BLOB") for name, declared in rows)
 
 
 def quoted(name: str) -> str:
