@@ -32,7 +32,8 @@ from ledger.crypto.hashing import sha256
 from ledger.identifiers import Digest
 
 PROTOCOL = "mulu/1"
-"""Negotiated by ALPN, so that a later form of the frames can be told from this one before the first of them."""
+"""Negotiated by ALPN, so that a later form of the frames can be told from this one before the first of them, and so that
+a connection for one purpose never passes for one with another."""
 
 VALIDITY = timedelta(days=3_650)
 """Long, because expiry only warns; not endless, because tools and auditors expect a date."""
@@ -110,30 +111,34 @@ def make_identity(
     return TlsIdentity.of(key, certificate.public_bytes(Encoding.PEM))
 
 
-def server_context(identity: TlsIdentity, peer_certificates_pem: Iterable[bytes]) -> ssl.SSLContext:
+def server_context(
+    identity: TlsIdentity, peer_certificates_pem: Iterable[bytes], protocol: str = PROTOCOL
+) -> ssl.SSLContext:
     """Return the context for connections others open: TLS 1.3, and a client certificate out of the given ones."""
-    context = _context(ssl.PROTOCOL_TLS_SERVER, identity, peer_certificates_pem)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, identity, peer_certificates_pem, protocol)
     # Sessions are not resumed: a ticket would stand in for the certificate that the key is looked up by.
     context.num_tickets = 0
     return context
 
 
-def client_context(identity: TlsIdentity, peer_certificates_pem: Iterable[bytes]) -> ssl.SSLContext:
+def client_context(
+    identity: TlsIdentity, peer_certificates_pem: Iterable[bytes], protocol: str = PROTOCOL
+) -> ssl.SSLContext:
     """Return the context for connections opened here: TLS 1.3, and a server certificate out of the given ones."""
-    return _context(ssl.PROTOCOL_TLS_CLIENT, identity, peer_certificates_pem)
+    return _context(ssl.PROTOCOL_TLS_CLIENT, identity, peer_certificates_pem, protocol)
 
 
-def peer_spki_hash(connection: ssl.SSLObject) -> Digest:
+def peer_spki_hash(connection: ssl.SSLObject | ssl.SSLSocket, expected: str = PROTOCOL) -> Digest:
     """Return the hash of the key at the other end of a finished handshake, for the look-up among the members.
 
     That the other end holds the key was shown by the handshake. Whether it is registered, and whose it is, is not
     checked here.
 
     Raises:
-        ssl.SSLError: The peer showed no certificate, or speaks another protocol than `PROTOCOL`.
+        ssl.SSLError: The peer showed no certificate, or speaks another protocol than `expected`.
     """
-    if (protocol := connection.selected_alpn_protocol()) != PROTOCOL:
-        raise ssl.SSLError(f"the peer speaks {protocol or 'no named protocol'}, not {PROTOCOL}")
+    if (protocol := connection.selected_alpn_protocol()) != expected:
+        raise ssl.SSLError(f"the peer speaks {protocol or 'no named protocol'}, not {expected}")
     certificate = connection.getpeercert(binary_form=True)
     if certificate is None:
         raise ssl.SSLError("the peer showed no certificate")
@@ -177,7 +182,9 @@ def _certificate_spki_hash(der: bytes) -> Digest:
     return _spki_hash(x509.load_der_x509_certificate(der).public_key())
 
 
-def _context(side: int, identity: TlsIdentity, peer_certificates_pem: Iterable[bytes]) -> ssl.SSLContext:
+def _context(
+    side: int, identity: TlsIdentity, peer_certificates_pem: Iterable[bytes], protocol: str
+) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -185,7 +192,7 @@ def _context(side: int, identity: TlsIdentity, peer_certificates_pem: Iterable[b
     # A partial chain ends in an anchor looked up by all its bytes. Without it OpenSSL takes the first anchor with the
     # right name, so that the second of two certificates under one name, as in a rotation, would be refused.
     context.verify_flags |= _NO_CHECK_TIME | ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.set_alpn_protocols([PROTOCOL])
+    context.set_alpn_protocols([protocol])
     if anchors := b"\n".join(peer_certificates_pem).decode("ascii"):
         context.load_verify_locations(cadata=anchors)
     with _as_file(identity.certificate_pem + b"\n" + identity.key_pem) as path:

@@ -1,0 +1,158 @@
+"""Rows as bytes and back: what stands inside a sealed stream.
+
+    content = block, block, ...         block = length as 4 bytes, big-endian || that many bytes
+    first block: ["content", 1, table, schema, columns], canonical
+    every other block: a MessagePack array of rows, each an array with one value a column
+
+Values are nil, booleans, integers of 64 bits, text and byte strings, and nothing else: what a database has beyond that
+travels as text, as `nodes.exchange.databases.scalars` writes it. Many rows go into one block, because one call for a
+thousand rows costs little more than one for ten. No I/O here; both directions hold one block at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Annotated, Any, ClassVar, get_args
+
+import msgspec
+from msgspec import Meta
+
+from ledger.encoding import Canonical, Digest32, decode
+from ledger.errors import DecodeError, InvalidInputError
+from nodes.exchange.databases.scalars import Row, Scalar
+
+LENGTH_BYTES = 4
+
+BLOCK_BYTES_MAX = 64 << 20
+"""One block, and so one row: bounds what a reader holds before it understands. A row this long is a file, not a row."""
+
+COLUMNS_MAX = 500
+"""As many as a data item may have information items."""
+
+
+class UnsendableValueError(InvalidInputError):
+    """The database holds a value that content cannot carry; the message names no value, only its kind."""
+
+    code = "unsendable_value"
+
+
+class BrokenContentError(InvalidInputError):
+    """The stream was intact and what it holds is not content: its provider has sealed something else."""
+
+    code = "broken_content"
+
+
+class ContentHeader(Canonical, tag="content", kw_only=True):
+    """What the rows are, and of which state of the table."""
+
+    size_max: ClassVar[int] = 1 << 20
+
+    table: Annotated[str, Meta(max_length=200)]
+    """Id of the table in the directory."""
+    schema: Digest32
+    """Schema hash of that table, as the database had it when the rows were read."""
+    columns: Annotated[tuple[Annotated[str, Meta(max_length=200)], ...], Meta(min_length=1, max_length=COLUMNS_MAX)]
+    """Names of the information items, in the order of each row's values."""
+
+
+def encode_header(header: ContentHeader) -> bytes:
+    """Return the first block."""
+    return _block(header.encode())
+
+
+def encode_rows(rows: Sequence[Row]) -> Iterator[bytes]:
+    """Yield the blocks of a batch of rows: one, but for rows so long that they need more.
+
+    Raises:
+        UnsendableValueError: A value cannot be carried, or one row is longer than a block.
+    """
+    try:
+        body = _encode(rows)
+    except (TypeError, OverflowError, ValueError) as error:
+        # The library's message could hold the value itself.
+        raise UnsendableValueError(f"a value of the rows cannot be sent: {type(error).__name__}") from None
+    if len(body) <= BLOCK_BYTES_MAX:
+        yield _block(body)
+    elif len(rows) == 1:
+        raise UnsendableValueError(f"a row has {len(body)} bytes; at most {BLOCK_BYTES_MAX} are sent")
+    else:
+        half = len(rows) // 2
+        yield from encode_rows(rows[:half])
+        yield from encode_rows(rows[half:])
+
+
+class ContentReader:
+    """Takes content in pieces of any length, and gives the header, then the rows."""
+
+    def __init__(self) -> None:
+        self.header: ContentHeader | None = None
+        """Known once the first block is there."""
+        self.rows = 0
+        self._pending = bytearray()
+        self._decode: msgspec.msgpack.Decoder[list[Row]]
+
+    def feed(self, content: bytes) -> Iterator[list[Row]]:
+        """Take the next piece, and yield the batches of rows that it completes.
+
+        Raises:
+            BrokenContentError: It is not content. The reader is of no further use.
+        """
+        self._pending += content
+        start = 0
+        while (end := self._end_of_block(start)) is not None:
+            with memoryview(self._pending) as view:
+                body = bytes(view[start + LENGTH_BYTES : end])
+            start = end
+            if self.header is None:
+                self._begin(body)
+            else:
+                yield self._rows_of(body)
+        del self._pending[:start]
+
+    def finish(self) -> ContentHeader:
+        """Check that the content ended with a block, and return its header.
+
+        Raises:
+            BrokenContentError: It ended inside of one, or before the first.
+        """
+        if self._pending or self.header is None:
+            raise BrokenContentError(f"the content ends inside of a block, {len(self._pending)} bytes into it")
+        return self.header
+
+    def _end_of_block(self, start: int) -> int | None:
+        if len(self._pending) < start + LENGTH_BYTES:
+            return None
+        size = int.from_bytes(self._pending[start : start + LENGTH_BYTES], "big")
+        if size > BLOCK_BYTES_MAX:
+            raise BrokenContentError(f"a block has {size} bytes; at most {BLOCK_BYTES_MAX} are taken")
+        end = start + LENGTH_BYTES + size
+        return end if len(self._pending) >= end else None
+
+    def _begin(self, body: bytes) -> None:
+        try:
+            self.header = decode(ContentHeader, body)
+        except DecodeError as error:
+            raise BrokenContentError(f"the first block is not a header: {error}") from error
+        row: Any = tuple[(Any,) * len(self.header.columns)]  # type: ignore[misc]
+        self._decode = msgspec.msgpack.Decoder(list[row])
+
+    def _rows_of(self, body: bytes) -> list[Row]:
+        try:
+            rows = self._decode.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            rows = None
+        # The codec knows no type for "text or byte string", so the kinds are looked at here, at 20 ns a value.
+        if rows is None or not _SCALARS.issuperset(map(type, chain.from_iterable(rows))):
+            # Only where it is wrong: what is wrong could be personal.
+            raise BrokenContentError(f"after {self.rows} rows a block is not rows of the header's columns")
+        self.rows += len(rows)
+        return rows
+
+
+_SCALARS = frozenset(get_args(Scalar))
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _block(body: bytes) -> bytes:
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
