@@ -37,6 +37,13 @@ LIBRARIES = {
     for name in (re.split(r"[<>=~!;\[ ]", requirement)[0] for requirement in PYPROJECT["project"]["dependencies"])
 }
 
+STAND_ALONE = ("ledger", "verify")
+"""The verifier of one file: a program to be copied and read by itself, so that it is no layer. It reads files and the
+clock, imports the two libraries below and nothing of the project, and nothing of the project imports it."""
+STAND_ALONE_MAY_IMPORT = {"cryptography", "msgpack"}
+NO_FILE_NEEDS = {"asyncio", "ctypes", "http", "importlib", "multiprocessing", "os", "socket", "subprocess", "urllib"}
+"""Parts of the standard library by which a program that checks one file against another could do more than that."""
+
 CONSENSUS_MAY_IMPORT = {"errors", "identifiers", "limits", "encoding", "crypto", "storage", "blocks", "members"}
 """The engine orders blocks and never looks at what they mean."""
 
@@ -74,7 +81,7 @@ def check_tree(root: Path) -> list[Violation]:
         for path in sorted((root / package).rglob("*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
             problems = list(_check_imports(path.relative_to(root), tree, registers))
-            if package == "ledger":
+            if package == "ledger" and path != root.joinpath(*STAND_ALONE).with_suffix(".py"):
                 problems += _check_uses(tree)
             found += [Violation(f"{path.relative_to(root)}:{line}", reason) for line, reason in sorted(problems)]
     return found
@@ -110,6 +117,11 @@ def _imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[int, 
 
 def _why_not(module: tuple[str, ...], target: tuple[str, ...], registers: frozenset[str]) -> str | None:
     """Return the rule that `module` breaks by importing `target`, or None."""
+    if module == STAND_ALONE:
+        allowed = (sys.stdlib_module_names - NO_FILE_NEEDS) | STAND_ALONE_MAY_IMPORT
+        return None if target[0] in allowed else "the verifier of one file stands alone"
+    if target[:2] == STAND_ALONE:
+        return "the verifier of one file shares no code with the project"
     match module[0], target[0]:
         case "ledger", "nodes" | "scenarios" | "tests" | "benchmarks":
             return "ledger/ imports nothing of the project but itself"
@@ -190,7 +202,7 @@ def test_the_table_names_the_layers_from_errors_to_the_replica() -> None:
     present = {path.stem for path in (PROJECT / "ledger").glob("*.py")} | {
         path.parent.name for path in (PROJECT / "ledger").glob("*/__init__.py")
     }
-    assert present - {"__init__"} <= set(LAYERS)
+    assert present - {"__init__", STAND_ALONE[1]} <= set(LAYERS)
 
 
 FORBIDDEN = {
@@ -235,6 +247,10 @@ FORBIDDEN = {
     "no files": ("ledger/replica.py", "from pathlib import Path", "no files"),
     "no files without an import": ("ledger/replica.py", "x = open('/dev/urandom').read()", "no files"),
     "no output": ("ledger/replica.py", "print('executed')", "no output"),
+    "the verifier of one file alone": ("ledger/verify.py", "from ledger.errors import ProofError", "stands alone"),
+    "the verifier of one file without a codec": ("ledger/verify.py", "import msgspec", "stands alone"),
+    "the verifier of one file without a network": ("ledger/verify.py", "import socket", "stands alone"),
+    "nobody needs the verifier of one file": ("nodes/cli.py", "from ledger import verify", "shares no code"),
     "no other library": ("ledger/replica.py", "import fastapi", "dependencies"),
 }
 
@@ -253,6 +269,7 @@ ALLOWED = {
     "the list of registers": ("ledger/registers/__init__.py", "from ledger.registers.alpha.rules import ALPHA"),
     "inside a register": ("ledger/registers/alpha/rules.py", "from ledger.registers.alpha.values import Value"),
     "dates": ("ledger/members/calendar.py", "from datetime import UTC, datetime\nx = datetime.fromtimestamp(0, UTC)"),
+    "the verifier of one file": ("ledger/verify.py", "import time, msgpack\nfrom pathlib import Path\nopen('bundle')"),
     "libraries of the core": ("ledger/encoding.py", "import msgspec\nimport cryptography.hazmat.primitives"),
     "launcher": ("scenarios/beijing/live.py", "from nodes.launcher import launch\nfrom nodes import launcher"),
     "nodes do what the core may not": ("nodes/runner.py", "import asyncio, time, random\nopen('journal')"),

@@ -7,15 +7,16 @@ of checkpoints is in it. `ledger.proofs.verify` reads it against a policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from itertools import chain
+from typing import Annotated, ClassVar, Literal, TypeVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from ledger.blocks.log import EnvelopeEntry
-from ledger.blocks.record import record_leaf
+from ledger.blocks.record import Record, record_leaf
 from ledger.crypto.commitments import Field, Part
 from ledger.crypto.merkle import inclusion_path
 from ledger.encoding import Canonical, Digest32, Key32, decode
@@ -23,14 +24,17 @@ from ledger.errors import DecodeError, NotFoundError, OversizeError
 from ledger.identifiers import CertificateIdentifier, Digest
 from ledger.members.departments import department_key, envelope_key_key
 from ledger.proofs.canonical_json import Document, parse
+from ledger.proofs.hops import Hop
 from ledger.proofs.inclusion import EntryProof, RecordProof
-from ledger.proofs.notes import note_of
+from ledger.proofs.notes import note_for
 from ledger.proofs.state import ValueProof
 from ledger.proofs.view import LedgerView
 from ledger.registers.certificates.values import Certificate, CertificateType, certificate_key, type_key
 from ledger.registers.directories.records import ApproveResponsibility
 from ledger.registers.members.values import succession_key
 from ledger.registers.shared import Responsibility, responsibility_key
+from ledger.registers.sharing.records import Acknowledge, Deliver, RequestSharing
+from ledger.registers.sharing.values import delivery_key, request_key
 
 T = TypeVar("T", bound=Canonical)
 
@@ -106,6 +110,8 @@ class Bundle(Document, frozen=True, kw_only=True):
     records: tuple[RecordProof, ...]
     approval: RecordProof
     """The registrar's approval of the responsibility."""
+    hops: Annotated[tuple[Hop, ...], Meta(min_length=1)] | UnsetType = UNSET
+    """Deliveries of data that reached the issuer before the issue, in their order; absent if none is shown."""
     block: EntryProof
     """The block record whose state root `state` leads to; the last entry of the checkpoint."""
     checkpoint: str
@@ -124,13 +130,21 @@ class Opening:
 NOTHING_SHOWN = Opening()
 
 
-def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, opening: Opening = NOTHING_SHOWN) -> bytes:
+def build_bundle(
+    view: LedgerView,
+    certificate: CertificateIdentifier | str,
+    opening: Opening = NOTHING_SHOWN,
+    deliveries: Sequence[tuple[str, int]] = (),
+) -> bytes:
     """Return the bundle of a certificate as of the view's checkpoint.
 
-    What `opening` says is not compared with the ledger here.
+    What `opening` says is not compared with the ledger here, nor whether the deliveries lead to the issuer.
+
+    Args:
+        deliveries: Grant and number of each delivery to show as a hop, in the order in which the data came.
 
     Raises:
-        NotFoundError: The checkpoint's state has no such certificate.
+        NotFoundError: The checkpoint's state has no such certificate, or a delivery was not acknowledged.
         OversizeError: So much happened to the certificate, or so much is shown, that no reader would accept it.
     """
     value = _value(view, certificate_key(certificate), Certificate)
@@ -138,8 +152,9 @@ def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, ope
     responsibility = _value(view, responsibility_key(kind.responsibility), Responsibility)
     records = [_prove_record(view, *place) for place in view.history(certificate_key(certificate))]
     approval = _prove_approval(view, responsibility)
+    hops = [_prove_hop(view, *delivery) for delivery in deliveries]
+    signed = [*records, approval, *chain.from_iterable((h.request, h.delivery, h.acknowledgement) for h in hops)]
     passed_on = responsibility.department != value.issuer
-    public, signature = view.log_signature
     last = view.checkpoint.size - 1
     bundle = Bundle(
         format=FORMAT,
@@ -153,18 +168,13 @@ def build_bundle(view: LedgerView, certificate: CertificateIdentifier | str, ope
             issuer=_prove_value(view, department_key(value.issuer)),
             succession=_prove_value(view, succession_key(responsibility.id)) if passed_on else UNSET,
             successor=_prove_value(view, department_key(responsibility.department)) if passed_on else UNSET,
-            keys=tuple(_prove_value(view, envelope_key_key(*signer)) for signer in _signers_of((*records, approval))),
+            keys=tuple(_prove_value(view, envelope_key_key(*signer)) for signer in _signers_of(signed)),
         ),
         records=tuple(records),
         approval=approval,
+        hops=tuple(hops) or UNSET,
         block=EntryProof(entry=view.entry(last), index=last, path=tuple(view.inclusion_path(last))),
-        checkpoint=note_of(
-            view.validators,
-            view.checkpoint,
-            log_public=public,
-            log_signature=signature,
-            cosignatures_max=view.validators.quorum,
-        ),
+        checkpoint=note_for(view),
     )
     return _print(bundle)
 
@@ -223,6 +233,25 @@ def _prove_approval(view: LedgerView, responsibility: Responsibility) -> RecordP
         if view.envelope(index).records[position] == wanted:
             return _prove_record(view, index, position)
     raise NotFoundError(f"responsibility {responsibility.id} was never approved")
+
+
+def _prove_hop(view: LedgerView, grant: str, number: int) -> Hop:
+    return Hop(
+        request=_prove_only(view, request_key(grant), RequestSharing),
+        delivery=_prove_only(view, delivery_key(grant, number), Deliver),
+        acknowledgement=_prove_only(view, delivery_key(grant, number), Acknowledge),
+    )
+
+
+def _prove_only(view: LedgerView, key: bytes, kind: type[Record]) -> RecordProof:
+    """Return the one record of a kind among those that set a key: a delivery is made and settled once."""
+    for index, position in view.history(key):
+        try:
+            decode(kind, view.envelope(index).records[position])
+        except DecodeError:
+            continue
+        return _prove_record(view, index, position)
+    raise NotFoundError(f"{key.decode()} has no {kind.__name__} as of height {view.checkpoint.height}")
 
 
 def _signers_of(proofs: Iterable[RecordProof]) -> list[tuple[str, int]]:

@@ -31,6 +31,7 @@ from ledger.errors import DecodeError, OversizeError
 from ledger.identifiers import Digest
 from ledger.limits import VALIDATORS_MAX
 from ledger.members.validators import ValidatorSet
+from ledger.proofs.view import LedgerView
 
 NOTE_BYTES_MAX = 131_072
 """A log line and the cosignatures of 500 validators, at about 200 bytes a line."""
@@ -137,6 +138,18 @@ def note_of(
     own = log_line(validators.origin, log_public, log_signature)
     text = checkpoint_text(validators.origin, checkpoint.size, checkpoint.root)
     return text + "\n" + "".join(f"{line}\n" for line in (own, *lines))
+
+
+def note_for(view: LedgerView) -> str:
+    """Return the view's checkpoint as a note with exactly a quorum of cosignatures, as readers of bundles want it."""
+    public, signature = view.log_signature
+    return note_of(
+        view.validators,
+        view.checkpoint,
+        log_public=public,
+        log_signature=signature,
+        cosignatures_max=view.validators.quorum,
+    )
 
 
 def _parse_line(line: str) -> SignatureLine:

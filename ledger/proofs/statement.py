@@ -111,6 +111,23 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Data that one department had from another before the issue."""
+
+    data_item: str
+    delivery: str
+    """Grant and number, `AY-R7/1`."""
+    provider: str
+    requester: str
+    """Names; the requester is the issuer, or provides in a later delivery."""
+    purpose: str
+    """As the requester stated it."""
+    rows: int
+    index: int
+    """Of the acknowledgement's envelope in the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """What was proven of a genuine certificate. Nothing here comes from the bundle's word alone."""
 
@@ -132,6 +149,8 @@ class Provenance:
     """Days, `2025-10-01`, both inclusive; None if it has no end."""
     replaced_by: str | None
     events: tuple[Event, ...]
+    received: tuple[Received, ...]
+    """In the order in which the data came."""
     fields: tuple[tuple[str, str], ...]
     """Names and values of the disclosed fields."""
     holder: str | None
@@ -143,11 +162,12 @@ class Statement:
     """The answers, what they rest on, and what nobody looked at."""
 
     genuine: bool | None
-    """Whether the network recorded this certificate as it stands here; None if that cannot be said."""
+    """Whether the network recorded this certificate as it stands here; None if that cannot be said. False if it shows
+    something else, or nothing under this identifier."""
     status: Status | None
     """As of `as_of`, the end of its term as of now; None unless it is genuine."""
     fresh: bool | None
-    """Whether `as_of` is recent enough for the asker; None unless it is genuine."""
+    """Whether `as_of` is recent enough for the asker; None if that is not known."""
     as_of: Moment | None
     """The newest block that the bundle speaks of: nothing later is known."""
     age_s: int | None
@@ -220,6 +240,7 @@ class Statement:
             "valid_until": proven.valid_until if proven else None,
             "replaced_by": proven.replaced_by if proven else None,
             "events": [{"what": e.what, "by": e.by, "log_index": e.index} for e in proven.events] if proven else [],
+            "received": [_received(each) for each in proven.received] if proven else [],
             "holder": proven.holder if proven else None,
             "fields": dict(proven.fields) if proven else {},
             "signers": list(self.signers),
@@ -268,6 +289,8 @@ class Statement:
                 yield f"Replaced by  {proven.replaced_by}"
             for event in proven.events[1:]:
                 yield f"Then         {event.what} by {event.by} (log entry {event.index})"
+            for data in proven.received:
+                yield f"Data         {data.data_item} from {data.provider} to {data.requester}: {data.purpose}"
             for name, value in proven.fields:
                 yield f"Field        {name}: {value}"
             if proven.holder is not None:
@@ -292,6 +315,18 @@ def _responsibility(grounds: ProvenResponsibility) -> dict[str, Any]:
         "name": grounds.name,
         "approved_by": grounds.approved_by,
         "approved_height": grounds.approved_height,
+    }
+
+
+def _received(received: Received) -> dict[str, Any]:
+    return {
+        "data_item": received.data_item,
+        "delivery": received.delivery,
+        "provider": received.provider,
+        "requester": received.requester,
+        "purpose": received.purpose,
+        "rows": received.rows,
+        "log_index": received.index,
     }
 
 

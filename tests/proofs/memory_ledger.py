@@ -181,7 +181,11 @@ def issue(identifier: str = IDENTIFIER, *, replaces: CertificateIdentifier | Non
 
 def ledger_with_certificate(genesis: Genesis | None = None, *, term: str = "P1Y") -> MemoryLedger:
     """Return a ledger on which Market Regulation issued one certificate, beside envelopes of others."""
-    ledger = MemoryLedger(genesis)
+    return issue_certificate(MemoryLedger(genesis), term=term)
+
+
+def issue_certificate(ledger: MemoryLedger, *, term: str = "P1Y") -> MemoryLedger:
+    """Let Market Regulation publish what it needs and issue one certificate; return the ledger."""
     publish = PublishResponsibility(
         id="AY-01", revision=1, office="登记处", name_zh="市场主体登记", name_en="Register businesses", legal_basis=""
     )

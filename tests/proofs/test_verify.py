@@ -27,10 +27,11 @@ from ledger.members.calendar import parse_day
 from ledger.members.departments import Department, EnvelopeKey
 from ledger.members.validators import ValidatorSet
 from ledger.proofs.bundle import BUNDLE_BYTES_MAX, HolderOpening, Opening, build_bundle
+from ledger.proofs.findings import CLOCK_SKEW_MS
 from ledger.proofs.notes import parse_note
 from ledger.proofs.policy import make_policy
 from ledger.proofs.statement import Statement, Verdict
-from ledger.proofs.verify import CLOCK_SKEW_MS, MAX_AGE_S, verify_bundle
+from ledger.proofs.verify import MAX_AGE_S, verify_bundle
 from ledger.registers.certificates.identifier import IdentifierParts, format_identifier
 from ledger.registers.certificates.records import (
     ChangeCertificate,
