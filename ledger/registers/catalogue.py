@@ -75,6 +75,7 @@ class DataItem(Canonical, tag="directories/data-item", kw_only=True):
 
     id: DirectoryId
     owner: CreditCodeText
+    """When it was published; now it is who `ownership.owner_of` says."""
     responsibilities: tuple[ResponsibilityId, ...]
     metadata: DataItemMetadata
     revision: UInt63
@@ -111,6 +112,7 @@ class Table(Canonical, tag="directories/table", kw_only=True):
 
     id: DirectoryId
     owner: CreditCodeText
+    """When it was published; now it is who `ownership.owner_of_table` says."""
     data_item: DirectoryId
     system: DirectoryId | None
     name: Name

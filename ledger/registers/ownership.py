@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 
 from ledger.encoding import Canonical
 from ledger.errors import InvariantBrokenError
-from ledger.members.departments import CreditCodeText
+from ledger.members.departments import CreditCodeText, Department, department_key
+from ledger.registers.catalogue import DataItem, Table, data_item_key
 from ledger.registers.shared import Responsibility, ResponsibilityId, responsibility_key
 
 T = TypeVar("T", bound=Canonical)
@@ -24,22 +25,33 @@ class Values(Protocol):
         """Return the value under `key`, or None."""
 
 
-class Grounded(Protocol):
-    """A data item, or whatever else rests on responsibilities, the leading one first."""
-
-    @property
-    def responsibilities(self) -> tuple[ResponsibilityId, ...]:
-        """At least one, each of which was approved once."""
-
-
-def owner_of(item: Grounded, values: Values) -> CreditCodeText:
+def owner_of(item: DataItem, values: Values) -> CreditCodeText:
     """Return the one department that owns a data item now: whoever has the first of its responsibilities."""
     return ground(item.responsibilities[0], values).department
 
 
+def owner_of_table(table: Table, values: Values) -> CreditCodeText:
+    """Return the one department that owns a table now: whoever owns its data item."""
+    return owner_of(_existing(data_item_key(table.data_item), DataItem, values), values)
+
+
 def ground(name: ResponsibilityId, values: Values) -> Responsibility:
     """Return the responsibility that something rests on; its department owns what does, whether it counts or not."""
-    responsibility = values.get(responsibility_key(name), Responsibility)
-    if responsibility is None:
-        raise InvariantBrokenError(f"something rests on the responsibility {name}, which was never published")
-    return responsibility
+    return _existing(responsibility_key(name), Responsibility, values)
+
+
+def has_ended(credit_code: CreditCodeText, values: Values) -> bool:
+    """Return whether a reorganisation has ended this department, which can answer for nothing any more."""
+    return _existing(department_key(credit_code), Department, values).valid_to is not None
+
+
+def stands_in(department: CreditCodeText, owner: CreditCodeText, values: Values) -> bool:
+    """Return whether `department` has something of `owner`, which has ended, and so may take what else it left."""
+    return has_ended(owner, values) and owner in _existing(department_key(department), Department, values).predecessors
+
+
+def _existing(key: bytes, kind: type[T], values: Values) -> T:
+    value = values.get(key, kind)
+    if value is None:
+        raise InvariantBrokenError(f"something rests on {key.decode()}, which is not there")
+    return value

@@ -1,7 +1,9 @@
 """What registers read of each other.
 
 Registers do not import each other. A value that a second register reads is declared here, or in `catalogue`, with its
-key, and so is the refusal that follows from what it says; only the register it belongs to writes it.
+key, and so is the refusal that follows from what it says. Only the register it belongs to writes it, with one
+exception: a reorganisation in `members` sets the department of a responsibility, because only so all that rests on it
+moves at once.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ class Responsibility(Canonical, tag="directories/responsibility", kw_only=True):
 
     id: ResponsibilityId
     department: CreditCodeText
-    """Credit code of the one department that owns it."""
+    """Credit code of the one department that owns it now."""
     office: ShortText
     """The office within the department, or empty."""
     name_zh: ShortText
@@ -108,9 +110,12 @@ def require_public_body(context: Context) -> None:
     require_role(context, *PUBLIC_BODIES)
 
 
+RESPONSIBILITIES = b"directories/responsibility/"
+
+
 def responsibility_key(name: str) -> bytes:
     """Return the state key of a responsibility."""
-    return b"directories/responsibility/" + name.encode()
+    return RESPONSIBILITIES + name.encode()
 
 
 def require_own_responsibility(name: str, context: Context) -> Responsibility:

@@ -233,13 +233,24 @@ class TraceStep(ChangeForm):
     id: str
 
 
+class Successor(Form):
+    """Who has the issuer's function now."""
+
+    department: DepartmentName
+    height: int = Field(description="of the block that moved it there")
+    reorganisation: str
+
+
 class Trace(Form):
     """Where a certificate comes from and what became of it."""
 
     format: Literal["mulu.trace/1"] = "mulu.trace/1"
     certificate: str
     status: str
-    issuer: DepartmentName
+    issuer: DepartmentName = Field(description="under the name that it has now")
+    issuer_formerly: str = Field(description="its name before the last reorganisation, or empty")
+    issuer_ended: int | None = Field(description="last height at which it was a member, if it has ended")
+    successor: Successor | None = Field(description="null while the responsibility is the issuer's")
     responsibility: NamedThing
     type: NamedThing
     valid_from: str
@@ -289,10 +300,13 @@ class CatalogueCounts(Form):
 
 
 class CatalogueOrphans(Form):
-    """What has lost what it rested on and is still there."""
+    """What has lost what it rested on, or its department, and is still there."""
 
+    responsibilities: list[str]
     data_items: list[str]
     tables: list[str]
+    systems: list[str]
+    types: list[str]
 
 
 class Catalogue(Form):

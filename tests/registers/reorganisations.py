@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.identifiers import CreditCode
+from ledger.members.departments import Department, department_key
 from ledger.registers.members.records import (
     ApproveReorganisation,
     CarryOutReorganisation,
@@ -20,6 +21,18 @@ WORKS = CreditCode("11110000A00000433B")
 RENAME = Rename(department=HOUSING, name_zh="住房局", name_en="Housing Bureau")
 MERGE = Merge(predecessors=(HOUSING,), successor=MARKET, responsibilities=("AN-01",))
 SPLIT = Split(department=HOUSING, ends=False, passings=(Passing(responsibility="AN-01", successor=MARKET),))
+
+
+def department_of(ledger: SmallLedger, credit_code: CreditCode) -> Department:
+    """Return a department's value."""
+    department = ledger.state.get(department_key(credit_code), Department)
+    assert department is not None
+    return department
+
+
+def passing(successor: CreditCode = MARKET, name: str = "AN-01") -> Passing:
+    """Return one passing."""
+    return Passing(responsibility=name, successor=successor)
 
 
 def newcomer(credit_code: CreditCode = WORKS, *, roles: Sequence[str] = ("department",)) -> Newcomer:

@@ -12,6 +12,7 @@ from ledger.registers.certificates.values import (
     CertificateType,
     certificate_key,
 )
+from ledger.registers.ownership import ground, has_ended
 from ledger.registers.reader import Reader
 
 
@@ -20,6 +21,16 @@ def types(reader: Reader) -> Iterator[CertificateType]:
     for _, value in reader.items(TYPES):
         assert isinstance(value, CertificateType)
         yield value
+
+
+def orphaned_types(reader: Reader) -> tuple[str, ...]:
+    """Return the types, ascending, that are not retired and that nobody can issue under or answer for."""
+
+    def lost(kind: CertificateType) -> bool:
+        responsibility = ground(kind.responsibility, reader)
+        return not responsibility.counts or has_ended(responsibility.department, reader)
+
+    return tuple(kind.code for kind in types(reader) if not kind.retired_height and lost(kind))
 
 
 def certificates_of_type(reader: Reader, code: str) -> Iterator[Certificate]:

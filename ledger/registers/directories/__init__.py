@@ -6,10 +6,12 @@
 
 Invariants:
 - Each responsibility, data item, system and table has one owner, who alone publishes revisions of it, numbered 1, 2, 3.
+  A reorganisation passes responsibilities on, and data items and tables follow (`ledger.registers.ownership`); a system
+  whose owner has ended goes to the successor that publishes it next.
 - A responsibility counts once the registrar has approved a revision of it, a data item once the directory authority
   has, and as long as it is not withdrawn. A newer revision that waits for approval takes nothing away.
 - A data item is published only under responsibilities of its owner that count; a table only for a data item of its
-  owner that counts. What loses its ground later is not removed: `queries.orphans` lists it.
+  owner that counts. What loses its ground or its owner later is not removed: `queries.orphans` lists it.
 - A table's schema hash is that of its columns, and each column that names an information item names one that the data
   item had when the table was published.
 - What was withdrawn stays withdrawn, and stays readable.

@@ -60,7 +60,7 @@ def departments_after(plan: Plan, newcomers: Sequence[Newcomer], context: Contex
 
 
 def _rename(plan: Rename, after: dict[str, Department], context: Context) -> None:
-    department = _member(plan.department, after, context)
+    department = _member(plan.department, context)
     if (plan.name_zh, plan.name_en) == (department.name_zh, department.name_en):
         raise Refused(MembersRefusal.NOTHING_CHANGES)
     before = department.name_before if plan.name_zh == department.name_zh else department.name_zh
@@ -71,14 +71,15 @@ def _merge(plan: Merge, after: dict[str, Department], context: Context) -> None:
     _check_distinct(plan.predecessors)
     if plan.successor in plan.predecessors:
         raise Refused(MembersRefusal.OWN_SUCCESSOR)
-    _check_passings(passings_of(plan), plan.predecessors, context)
-    roles = set(_member(plan.successor, after, context).roles)
+    roles: set[str] = set()
     for credit_code in plan.predecessors:
-        predecessor = _member(credit_code, after, context)
+        predecessor = _member(credit_code, context)
         roles.update(predecessor.roles)
         after[credit_code] = replace(predecessor, valid_to=int(context.height))
         _link(credit_code, plan.successor, after, context)
-    after[plan.successor] = replace(after[plan.successor], roles=tuple(sorted(roles)))
+    successor = after[plan.successor]
+    after[plan.successor] = replace(successor, roles=tuple(sorted(roles.union(successor.roles))))
+    _check_passings(passings_of(plan), plan.predecessors, context)
 
 
 def _split(plan: Split, after: dict[str, Department], context: Context) -> None:
@@ -123,17 +124,17 @@ def _founded(newcomer: Newcomer, context: Context) -> Department:
     )
 
 
-def _member(credit_code: str, after: dict[str, Department], context: Context) -> Department:
-    """Return a department that has not ended, newcomers of the plan among them."""
-    department = after.get(credit_code) or context.get(department_key(credit_code), Department)
+def _member(credit_code: str, context: Context) -> Department:
+    """Return a department that has not ended."""
+    department = context.get(department_key(credit_code), Department)
     if department is None or department.valid_to is not None:
         raise Refused(MembersRefusal.NOT_A_MEMBER)
     return department
 
 
 def _link(from_: str, to: str, after: dict[str, Department], context: Context) -> None:
-    """Let predecessor and successor point to each other. What was ended in `after` stays ended."""
-    predecessor, successor = after[from_], _member(to, after, context)
+    """Let predecessor and successor, who may be a newcomer of the plan, point to each other."""
+    predecessor, successor = after[from_], after.get(to) or _member(to, context)
     successors = tuple(sorted({*predecessor.successors, to}))
     # Whoever gets something back from its own successor is not its own predecessor.
     predecessors = tuple(sorted({*successor.predecessors, *predecessor.predecessors, from_} - {to}))

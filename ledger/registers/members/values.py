@@ -106,6 +106,7 @@ class Succession(Canonical, tag="members/succession", kw_only=True):
 
 
 REORGANISATIONS = b"members/reorganisation/"
+SUCCESSIONS = b"members/succession/"
 
 
 def reorganisation_key(name: str) -> bytes:
@@ -115,4 +116,4 @@ def reorganisation_key(name: str) -> bytes:
 
 def succession_key(responsibility: str) -> bytes:
     """Return the state key under which it is found how a responsibility last passed on."""
-    return b"members/succession/" + responsibility.encode()
+    return SUCCESSIONS + responsibility.encode()

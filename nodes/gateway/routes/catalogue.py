@@ -13,10 +13,11 @@ from fastapi.responses import JSONResponse
 
 from ledger.encoding import Canonical
 from ledger.registers.catalogue import DATA_ITEMS, TABLES, DataItem
+from ledger.registers.certificates.queries import orphaned_types
 from ledger.registers.certificates.values import CERTIFICATES, TYPES
 from ledger.registers.directories.queries import orphans
 from ledger.registers.directories.values import SYSTEMS
-from ledger.registers.shared import Responsibility, responsibility_key
+from ledger.registers.shared import RESPONSIBILITIES, Responsibility
 from ledger.state.store import State
 from nodes.gateway import forms, schemas
 from nodes.gateway.asking import Node, ask
@@ -29,7 +30,8 @@ router = APIRouter(tags=["catalogue"])
 
 T = TypeVar("T", bound=Canonical)
 
-RESPONSIBILITIES = responsibility_key("")
+LISTED = (RESPONSIBILITIES, DATA_ITEMS, TABLES, SYSTEMS, TYPES)
+"""What the catalogue reads value by value."""
 
 _ALL = 1 << 30
 
@@ -71,8 +73,8 @@ async def get_catalogue(request: Request, node: Node) -> Response:
 
 
 def _listed(connection: Connection) -> tuple[dict[bytes, list[bytes]], list[int]]:
-    keys = {prefix: queries.keys(connection, prefix, b"", _ALL) for prefix in (RESPONSIBILITIES, DATA_ITEMS, TABLES)}
-    return keys, queries.count_keys(connection, (SYSTEMS, TYPES, CERTIFICATES))
+    keys = {prefix: queries.keys(connection, prefix, b"", _ALL) for prefix in LISTED}
+    return keys, queries.count_keys(connection, (CERTIFICATES,))
 
 
 def _catalogue(node: NodeView, reader: _Reader, counts: list[int]) -> schemas.Catalogue:
@@ -83,7 +85,7 @@ def _catalogue(node: NodeView, reader: _Reader, counts: list[int]) -> schemas.Ca
         for name in item.responsibilities:
             items_of[name].append(_item(item))
     lost = orphans(reader)
-    systems, types, certificates = counts
+    (certificates,) = counts
     return schemas.Catalogue(
         counts=schemas.CatalogueCounts(
             responsibilities=len(responsibilities),
@@ -91,8 +93,8 @@ def _catalogue(node: NodeView, reader: _Reader, counts: list[int]) -> schemas.Ca
             data_items=len(items),
             data_items_that_count=sum(item.counts for item in items),
             tables=len(reader.keys[TABLES]),
-            systems=systems,
-            certificate_types=types,
+            systems=len(reader.keys[SYSTEMS]),
+            certificate_types=len(reader.keys[TYPES]),
             certificates=certificates,
         ),
         responsibilities=[
@@ -108,7 +110,13 @@ def _catalogue(node: NodeView, reader: _Reader, counts: list[int]) -> schemas.Ca
             )
             for responsibility in responsibilities
         ],
-        orphans=schemas.CatalogueOrphans(data_items=list(lost.data_items), tables=list(lost.tables)),
+        orphans=schemas.CatalogueOrphans(
+            responsibilities=list(lost.responsibilities),
+            data_items=list(lost.data_items),
+            tables=list(lost.tables),
+            systems=list(lost.systems),
+            types=list(orphaned_types(reader)),
+        ),
         as_of=forms.head(node),
     )
 
