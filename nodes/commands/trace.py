@@ -34,6 +34,7 @@ TIMEOUT_S_MAX = 3_600
 """Far longer than any gateway takes, and within what a socket can be told."""
 
 TITLES = {
+    "members.carry_out_reorganisation": "Passed on",
     "directories.publish_responsibility": "Responsibility published",
     "directories.approve_responsibility": "Approval",
     "directories.withdraw_responsibility": "Responsibility withdrawn",
@@ -101,6 +102,12 @@ def _lines(trace: Mapping[str, Any]) -> Iterator[str]:
     yield f"Certificate     {trace['certificate']}"
     yield f"Status          {trace['status'].replace('_', ' ')}, as of block {as_of['height']} ({as_of['time']})"
     yield f"Issued by       {_department(trace['issuer'])}"
+    if trace["issuer_formerly"]:
+        yield f"Formerly        {trace['issuer_formerly']}"
+    if trace["issuer_ended"] is not None:
+        yield f"Ended           with block {trace['issuer_ended']}"
+    if successor := trace["successor"]:
+        yield f"Passed to       {_department(successor['department'])} (block {successor['height']})"
     yield f"Type            {trace['type']['id']} {_both(trace['type'])}"
     yield f"Responsibility  {trace['responsibility']['id']} {_both(trace['responsibility'])}"
     yield f"Term            {trace['valid_from']} to {trace['valid_until'] or 'no fixed end'}"

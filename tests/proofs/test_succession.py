@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import rfc8785
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.members.calendar import parse_day
 from ledger.members.validators import ValidatorSet
@@ -16,15 +18,11 @@ from ledger.proofs.policy import make_policy
 from ledger.proofs.statement import Statement
 from ledger.proofs.verify import verify_bundle
 from ledger.registers.certificates.records import SuspendCertificate
-from ledger.registers.members.records import ApproveReorganisation, CarryOutReorganisation, ProposeReorganisation
 from ledger.registers.members.values import Merge, Passing, Plan, Rename, Split
+from ledger.registers.shared import Responsibility, responsibility_key
 from tests.proofs.memory_ledger import IDENTIFIER, MemoryLedger, ledger_with_certificate
-from tests.proofs.small_network import GOVERNMENT_SERVICES, MARKET_REGULATION, PLANNING, PUBLIC_SECURITY, REGISTRAR
-
-ISSUER, HEIR, NEXT = (member.credit_code for member in (MARKET_REGULATION, PLANNING, PUBLIC_SECURITY))
-RENAME = Rename(department=ISSUER, name_zh="市场监管局", name_en="Market Supervision")
-MERGE = Merge(predecessors=(ISSUER,), successor=HEIR, responsibilities=("AY-01",))
-SPLIT = Split(department=ISSUER, ends=False, passings=(Passing(responsibility="AY-01", successor=HEIR),))
+from tests.proofs.reorganised import HEIR, ISSUER, MERGE, NEXT, RENAME, SPLIT, carry_out
+from tests.proofs.small_network import PLANNING
 
 Json = dict[str, Any]
 
@@ -33,13 +31,7 @@ def reorganised(*plans: Plan) -> MemoryLedger:
     """Return a ledger on which a certificate was issued and then all of these plans were carried out."""
     ledger = ledger_with_certificate()
     for number, plan in enumerate(plans):
-        name = f"R{number}"
-        propose = ProposeReorganisation(id=name, plan=plan, newcomers=(), from_height=0, legal_basis="")
-        ledger.execute(ledger.sign(REGISTRAR, propose))
-        voters = (GOVERNMENT_SERVICES, MARKET_REGULATION, PUBLIC_SECURITY, PLANNING)
-        ledger.execute(*(ledger.sign(voter, ApproveReorganisation(id=name)) for voter in voters))
-        ledger.execute(ledger.sign(REGISTRAR, CarryOutReorganisation(id=name)))
-        assert ledger.results[-1] == b"\0"
+        assert carry_out(ledger, plan, f"R{number}")
     return ledger
 
 
@@ -144,3 +136,34 @@ def test_a_bundle_cannot_show_another_successor() -> None:
     """Its key follows from the responsibility."""
     statement = verify(reorganised(MERGE), lambda bundle: bundle["state"].update(successor=bundle["state"]["issuer"]))
     assert statement.exit_code == 3
+
+
+departments = st.sampled_from((ISSUER, HEIR, NEXT))
+ours = st.lists(st.just("AY-01"), max_size=1).map(tuple)
+plans = st.one_of(
+    st.builds(Rename, department=departments, name_zh=st.sampled_from(("甲局", "乙局")), name_en=st.just("")),
+    st.builds(Merge, predecessors=st.tuples(departments), successor=departments, responsibilities=ours),
+    st.builds(
+        Split,
+        department=departments,
+        ends=st.booleans(),
+        passings=st.tuples(st.builds(Passing, responsibility=st.just("AY-01"), successor=departments)),
+    ),
+)
+
+
+@settings(max_examples=15)
+@given(st.lists(plans, max_size=5))
+def test_a_certificate_verifies_after_reorganisations_in_any_order(history: list[Plan]) -> None:
+    """With a new bundle and with the one of the day of its issue; the new one names who has the function now."""
+    ledger = ledger_with_certificate()
+    policy = make_policy(ValidatorSet.of_genesis(ledger.genesis), ledger.genesis.founders, parse_day("2027-12-31"))
+    first = build_bundle(ledger.view(), IDENTIFIER)
+    for number, plan in enumerate(history):
+        carry_out(ledger, plan, f"R{number}")
+        document = verify(ledger).as_json()
+        assert (document["verdict"], document["issuer"]["id"]) == ("established", ISSUER)
+        held = ledger.state.get(responsibility_key("AY-01"), Responsibility)
+        assert held is not None
+        assert (document["successor"] or document["issuer"])["id"] == held.department
+    assert verify_bundle(first, policy, now_ms=ledger.state.time_ms).exit_code == 0

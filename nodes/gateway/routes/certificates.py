@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from ledger.identifiers import CertificateIdentifier
+from ledger.members.departments import Department, department_key
 from ledger.proofs.bundle import build_bundle
 from ledger.registers.certificates.identifier import parse_identifier
 from ledger.registers.certificates.values import (
@@ -19,10 +20,12 @@ from ledger.registers.certificates.values import (
     type_key,
     use_key,
 )
+from ledger.registers.members.values import Succession, succession_key
 from ledger.registers.shared import Responsibility, responsibility_key
 from nodes.gateway import forms, schemas
 from nodes.gateway.asking import Node, ask
 from nodes.gateway.conditional import etag_of, not_modified
+from nodes.gateway.node_view import NodeView
 from nodes.gateway.problems import ProblemError
 from nodes.gateway.routes.documented import problems
 from nodes.index import Change, queries
@@ -81,6 +84,8 @@ async def trace_certificate(identifier: Identifier, node: Node) -> schemas.Trace
     assert kind is not None, "a certificate is issued under a type"
     responsibility = node.state.get(responsibility_key(kind.responsibility), Responsibility)
     assert responsibility is not None, "a type is defined under a responsibility"
+    issuer = node.state.get(department_key(certificate.issuer), Department)
+    assert issuer is not None, "a certificate is issued by a member"
     status, as_of = status_at(certificate, node.state.calendar, node.state.time_ms), forms.head(node)
     keys = {
         "responsibility": responsibility_key(responsibility.id),
@@ -94,6 +99,9 @@ async def trace_certificate(identifier: Identifier, node: Node) -> schemas.Trace
         certificate=identifier,
         status=status.value,
         issuer=forms.department(node, certificate.issuer),
+        issuer_formerly=issuer.name_before,
+        issuer_ended=issuer.valid_to,
+        successor=_successor(node, responsibility, certificate),
         responsibility=_named(responsibility.id, responsibility),
         type=_named(kind.code, kind),
         valid_from=certificate.valid_from,
@@ -106,6 +114,18 @@ async def trace_certificate(identifier: Identifier, node: Node) -> schemas.Trace
             for change in changes
         ],
         as_of=as_of,
+    )
+
+
+def _successor(node: NodeView, responsibility: Responsibility, certificate: Certificate) -> schemas.Successor | None:
+    if responsibility.department == certificate.issuer:
+        return None
+    succession = node.state.get(succession_key(responsibility.id), Succession)
+    assert succession is not None, "a responsibility passes on by a reorganisation"
+    return schemas.Successor(
+        department=forms.department(node, succession.department),
+        height=succession.height,
+        reorganisation=succession.reorganisation,
     )
 
 

@@ -15,7 +15,8 @@ from ledger.registers.catalogue import DATA_ITEMS, TABLES
 from ledger.registers.certificates.identifier import ROOT, check_type_code, parse_identifier
 from ledger.registers.certificates.values import CERTIFICATES, TYPES
 from ledger.registers.directories.values import SYSTEMS
-from ledger.registers.shared import responsibility_key
+from ledger.registers.members.values import REORGANISATIONS, SUCCESSIONS
+from ledger.registers.shared import RESPONSIBILITIES
 from nodes.gateway import forms, schemas
 from nodes.gateway.asking import Limit, Node, ask
 from nodes.gateway.conditional import etag_of, not_modified
@@ -56,7 +57,9 @@ class Subject:
 DEPARTMENTS = Subject("departments", "department", department_key(""), "AY")
 SUBJECTS = (
     DEPARTMENTS,
-    Subject("responsibilities", "responsibility", responsibility_key(""), "AY-01"),
+    Subject("reorganisations", "reorganisation", REORGANISATIONS, "2018-R1"),
+    Subject("responsibilities", "responsibility", RESPONSIBILITIES, "AY-01"),
+    Subject("successions", "responsibility that passed on", SUCCESSIONS, "AY-01"),
     Subject("data-items", "data item", DATA_ITEMS, "AY-01-D1"),
     Subject("systems", "system", SYSTEMS, "AY-S1"),
     Subject("tables", "table", TABLES, "AY-01-D1-T1"),
