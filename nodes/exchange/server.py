@@ -1,0 +1,167 @@
+"""The provider's end of connections: a listener of its own, and a few threads that serve who has connected.
+
+Threads, because reading a database and waiting for a slow reader both block, and because OpenSSL, SQLite and libpq let
+the interpreter go meanwhile. They run at a lower priority than the thread that votes. How many there are bounds what
+the exchange can take of a node: who comes later waits in the kernel's queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from ledger.errors import LedgerError, NotYetError
+from ledger.identifiers import CreditCode
+from nodes.exchange.errors import ConnectionCutError
+from nodes.exchange.messages import Get, Offer, Problem, Question, Working, gets, questions
+from nodes.exchange.provider import Provider
+from nodes.exchange.wire import ExchangeKeys, Wire
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS_MAX = 8
+"""Served at once. Each holds a batch of rows and a chunk, some 4 MiB."""
+
+CONNECTIONS_A_PEER_MAX = 2
+"""So that no requester keeps the others waiting."""
+
+REPORT_S = 0.5
+"""Between two words to a requester that the rows are still being read."""
+
+NICENESS = 10
+"""Of the serving threads, where the system knows that of threads: what consensus needs goes first."""
+
+MESSAGE_CHARACTERS_MAX = 2_000
+
+
+class ExchangeServer:
+    """Serves one provider until it is closed."""
+
+    def __init__(self, provider: Provider, keys: ExchangeKeys, listener: socket.socket) -> None:
+        """Args: `listener` is bound and listening; the server owns it from here on."""
+        self._provider = provider
+        self._keys = keys
+        self._listener = listener
+        self._closing = False
+        self._lock = threading.Lock()
+        self._wires: dict[Wire, CreditCode] = {}
+        self._room = threading.Semaphore(CONNECTIONS_MAX)
+        self._threads = ThreadPoolExecutor(CONNECTIONS_MAX, "exchange", initializer=_yield_to_consensus)
+        self._accepting = threading.Thread(target=self._accept, name="exchange-accept", daemon=True)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._accepting.start()
+
+    def close(self) -> None:
+        """Stop accepting, cut all connections, and wait until the threads have ended. Requesters go on later."""
+        with self._lock:
+            self._closing = True
+            wires = list(self._wires)
+        with contextlib.suppress(OSError):
+            # Wakes the thread that accepts; closing alone does not.
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for wire in wires:
+            wire.close()
+        if self._accepting.is_alive():
+            self._accepting.join()
+        self._threads.shutdown()
+
+    def _accept(self) -> None:
+        while True:
+            self._room.acquire()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:
+                self._room.release()
+                if self._closing:
+                    return
+                logger.warning("cannot accept requesters: %s", error)
+                time.sleep(REPORT_S)
+                continue
+            try:
+                self._threads.submit(self._serve, connection)
+            except RuntimeError:
+                # Closed in this very moment.
+                connection.close()
+                return
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            peer, wire = self._keys.answer(connection)
+            with wire, self._admitted(peer, wire):
+                self._converse(peer, wire)
+        except ConnectionCutError as error:
+            logger.info("a connection of the exchange ended: %s", error)
+        except Exception:
+            # Where it failed, and nothing of the conversation: questions may name persons.
+            logger.exception("a connection of the exchange failed")
+        finally:
+            self._room.release()
+
+    @contextlib.contextmanager
+    def _admitted(self, peer: CreditCode, wire: Wire) -> Iterator[None]:
+        with self._lock:
+            if self._closing or Counter(self._wires.values())[peer] >= CONNECTIONS_A_PEER_MAX:
+                raise ConnectionCutError(f"{peer} has {CONNECTIONS_A_PEER_MAX} connections already, or this node stops")
+            self._wires[wire] = peer
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._wires[wire]
+
+    def _converse(self, peer: CreditCode, wire: Wire) -> None:
+        """Answer one question after the other, until the requester has no more."""
+        while True:
+            question: Question = wire.hear(questions)
+            try:
+                offer = self._provider.offer(peer, question, _Reporter(wire).report)
+            except ConnectionCutError:
+                raise
+            except LedgerError as error:
+                wire.tell(_problem(error))
+                continue
+            wire.tell(offer)
+            self._serve_chunks(wire, offer)
+
+    def _serve_chunks(self, wire: Wire, offer: Offer) -> None:
+        get: Get = wire.hear(gets)
+        for chunk in self._provider.chunks(offer, get.first):
+            wire.send(chunk)
+
+
+class _Reporter:
+    """Tells the requester now and then how many rows were read, and so learns when nobody waits any more."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._next_s = time.monotonic() + REPORT_S
+
+    def report(self, rows: int) -> None:
+        if (now := time.monotonic()) >= self._next_s:
+            self._next_s = now + REPORT_S
+            self._wire.tell(Working(rows=rows))
+
+
+def _problem(error: LedgerError) -> Problem:
+    return Problem(
+        code=error.code,
+        message=str(error)[:MESSAGE_CHARACTERS_MAX],
+        retry=isinstance(error, NotYetError),
+    )
+
+
+def _yield_to_consensus() -> None:
+    # On Linux each thread has a niceness of its own; elsewhere the whole process would get it.
+    if hasattr(os, "sched_getscheduler"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
