@@ -8,12 +8,14 @@ READY := $(VENV)/.ready
 ARGS  ?=
 # Records in the journal that `make replay` writes and replays.
 RECORDS ?= 1000000
+# How long `make fuzz-native` works on each of its targets.
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help simulate test bench bench-targets bench-guard replay lint format coverage compose-check clean
+.PHONY: help simulate test bench bench-targets bench-guard replay fuzz-native sanitize-native lint format coverage compose-check clean
 
 help: ## Say what can be made (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." is passed on: make simulate ARGS="--departments 4", make test ARGS="tests/crypto -k tree"'
 
@@ -45,6 +47,12 @@ bench-guard: $(READY) ## Fail if something has become slower than benchmarks/rat
 replay: $(READY) ## Measure how a member comes back from a long journal: make replay RECORDS=10000000
 	@$(BIN)/python benchmarks/replay.py --records $(RECORDS) $(ARGS)
 
+fuzz-native: ## Fuzz the native core, guided by coverage: make fuzz-native SECONDS=600 (needs cargo-fuzz)
+	@sh scripts/check_native.sh fuzz $(SECONDS)
+
+sanitize-native: ## Run the native core's tests under AddressSanitizer
+	@sh scripts/check_native.sh sanitize
+
 lint: $(READY) ## Check format, lint, types, Dockerfile and compose file
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -63,5 +71,5 @@ compose-check: $(READY) ## Build and start four departments in containers, use t
 	@$(BIN)/python scripts/compose_check.py $(ARGS)
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) ledger/native/target ledger/_native.abi3.so build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) ledger/native/target ledger/_native.abi3.so build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks ledger/native/fuzz/corpus ledger/native/fuzz/artifacts
 	find ledger nodes scenarios tests benchmarks scripts -name __pycache__ -prune -exec rm -rf {} +
