@@ -38,7 +38,11 @@ class Refused(Exception):
 class EnvelopeRefusal(RefusalCode):
     """Codes 1 to 15: the whole envelope fails, and all its records get the code."""
 
-    UNKNOWN_DEPARTMENT = (1, "the signing department is not a member", "ask the directory authority for membership")
+    UNKNOWN_DEPARTMENT = (
+        1,
+        "the signing department is not a member, or has ended",
+        "let its successor speak, or ask the registrar to propose it as a newcomer",
+    )
     UNKNOWN_KEY = (
         2,
         "the department has no envelope key with this number",
