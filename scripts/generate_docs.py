@@ -19,6 +19,7 @@ from ledger.registers import REGISTERS  # noqa: E402
 from ledger.registers.shared import ReferenceRefusal  # noqa: E402
 from nodes.cli import COMMANDS, build_parser  # noqa: E402
 from nodes.exit_codes import ExitCode  # noqa: E402
+from scripts.roles_table import roles  # noqa: E402
 
 
 def refusals() -> str:
@@ -141,6 +142,7 @@ def _argument_row(action: argparse.Action) -> str:
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": cli_reference,
     "docs/refusals.md": refusals,
+    "docs/roles.md": roles,
 }
 """By path in the project, what makes the text."""
 

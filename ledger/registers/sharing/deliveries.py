@@ -16,8 +16,8 @@ from ledger.registers.shared import ReferenceRefusal
 from ledger.registers.sharing.days import is_over
 from ledger.registers.sharing.duties import begin_duty, end_duty
 from ledger.registers.sharing.figures import count_score, count_use
-from ledger.registers.sharing.grants import known_grant, owe_delivery
-from ledger.registers.sharing.permissions import Always, Standing, require_standing
+from ledger.registers.sharing.grants import owe_delivery
+from ledger.registers.sharing.permissions import Always, Standing, known, require_standing
 from ledger.registers.sharing.records import Acknowledge, Deliver, RejectDelivery, ReportDrift
 from ledger.registers.sharing.refusals import SharingRefusal
 from ledger.registers.sharing.terms import terms_of
@@ -35,7 +35,7 @@ from ledger.registers.sharing.values import (
 
 def deliver(record: Deliver, context: Context) -> None:
     """Put a delivery, and reserve its rows."""
-    grant = known_grant(record.grant, context)
+    grant = known(Deliver, grant_key(record.grant), Grant, context)
     standing = require_standing(Deliver, grant.status, grant.data_item, context, requester=grant.requester)
     _check_grant(grant, standing.item, context)
     _check_delivery(record, grant, context)
@@ -90,7 +90,7 @@ def reject_delivery(record: RejectDelivery, context: Context) -> None:
 
 def report_drift(record: ReportDrift, context: Context) -> None:
     """Note which schema a table has in its database."""
-    table = _known_table(record.table, context)
+    table = known(ReportDrift, table_key(record.table), Table, context)
     require_standing(ReportDrift, Always.ALWAYS, table.data_item, context)
     key = drift_key(table.id)
     if record.observed == table.schema and context.get(key, Drift) is None:
@@ -120,7 +120,9 @@ def _check_delivery(record: Deliver, grant: Grant, context: Context) -> None:
         raise Refused(SharingRefusal.DELIVERY_NOT_NEXT)
     if grant.open_delivery:
         raise Refused(SharingRefusal.DELIVERY_OPEN)
-    table = _known_table(record.table, context)
+    table = context.get(table_key(record.table), Table)
+    if table is None:
+        raise Refused(ReferenceRefusal.UNKNOWN_TABLE)
     if table.data_item != grant.data_item or table.withdrawn_height:
         raise Refused(SharingRefusal.TABLE_OF_OTHER_ITEM)
     if record.rows > grant.volume_max - grant.used or (grant.mode == "verification" and record.rows != 1):
@@ -132,15 +134,8 @@ def _check_delivery(record: Deliver, grant: Grant, context: Context) -> None:
         raise Refused(SharingRefusal.SCHEMA_DRIFTED)
 
 
-def _known_table(name: str, context: Context) -> Table:
-    table = context.get(table_key(name), Table)
-    if table is None:
-        raise Refused(ReferenceRefusal.UNKNOWN_TABLE)
-    return table
-
-
 def _open_delivery(record: Acknowledge | RejectDelivery, context: Context) -> tuple[Grant, Delivery, Standing]:
-    grant = known_grant(record.grant, context)
+    grant = known(type(record), grant_key(record.grant), Grant, context)
     delivery = context.get(delivery_key(record.grant, record.number), Delivery)
     if delivery is None:
         raise Refused(SharingRefusal.UNKNOWN_DELIVERY)

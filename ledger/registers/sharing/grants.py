@@ -9,7 +9,7 @@ from ledger.registers.context import Context
 from ledger.registers.sharing.days import end_ms, is_over
 from ledger.registers.sharing.duties import begin_duty, end_duty
 from ledger.registers.sharing.figures import count_use
-from ledger.registers.sharing.permissions import require_standing
+from ledger.registers.sharing.permissions import known, require_standing
 from ledger.registers.sharing.records import RevokeGrant
 from ledger.registers.sharing.refusals import SharingRefusal
 from ledger.registers.sharing.terms import terms_of
@@ -56,7 +56,7 @@ def make_grant(request: Request, item_owner: str, basis: Basis, conditions: str,
 
 def revoke_grant(record: RevokeGrant, context: Context) -> None:
     """End a grant. What was delivered before can still be acknowledged or rejected."""
-    grant = known_grant(record.grant, context)
+    grant = known(RevokeGrant, grant_key(record.grant), Grant, context)
     require_standing(RevokeGrant, grant.status, grant.data_item, context, requester=grant.requester)
     _end(grant, GrantStatus.REVOKED, record.reason, context)
 
@@ -76,22 +76,12 @@ def require_renewable(name: str, data_item: str, context: Context) -> None:
     Raises:
         Refused: UNKNOWN_GRANT, NOT_RENEWABLE.
     """
-    grant = known_grant(name, context)
-    own = (grant.requester, grant.data_item) == (context.department, data_item)
-    if not own or grant.status is not GrantStatus.LIVE:
-        raise Refused(SharingRefusal.NOT_RENEWABLE)
-
-
-def known_grant(name: str, context: Context) -> Grant:
-    """Return the grant.
-
-    Raises:
-        Refused: UNKNOWN_GRANT.
-    """
     grant = context.get(grant_key(name), Grant)
     if grant is None:
         raise Refused(SharingRefusal.UNKNOWN_GRANT)
-    return grant
+    own = (grant.requester, grant.data_item) == (context.department, data_item)
+    if not own or grant.status is not GrantStatus.LIVE:
+        raise Refused(SharingRefusal.NOT_RENEWABLE)
 
 
 def _end(grant: Grant, status: GrantStatus, reason: str, context: Context) -> None:

@@ -8,7 +8,7 @@ from ledger.blocks.refusals import Refused
 from ledger.registers.context import Context
 from ledger.registers.sharing.duties import begin_duty, end_duty, is_late
 from ledger.registers.sharing.figures import THE_AUTHORITY, count_score
-from ledger.registers.sharing.permissions import Always, Party, require_standing
+from ledger.registers.sharing.permissions import Always, Party, known, require_standing
 from ledger.registers.sharing.records import AnswerObjection, DisputeRejection, RaiseObjection
 from ledger.registers.sharing.refusals import SharingRefusal
 from ledger.registers.sharing.terms import terms_of
@@ -44,7 +44,7 @@ def raise_objection(record: RaiseObjection, context: Context) -> None:
 
 def answer_objection(record: AnswerObjection, context: Context) -> None:
     """Say that the data were corrected, or need not be: the directory authority for good."""
-    objection = _known_objection(record.objection, context)
+    objection = known(AnswerObjection, objection_key(record.objection), Objection, context)
     standing = require_standing(
         AnswerObjection, objection.status, objection.data_item, context, requester=objection.objector
     )
@@ -74,15 +74,8 @@ def answer_objection(record: AnswerObjection, context: Context) -> None:
 
 def dispute_rejection(record: DisputeRejection, context: Context) -> None:
     """Let the directory authority decide. Its answer is final."""
-    objection = _known_objection(record.objection, context)
+    objection = known(DisputeRejection, objection_key(record.objection), Objection, context)
     require_standing(DisputeRejection, objection.status, objection.data_item, context, requester=objection.objector)
     key = objection_key(objection.id)
     duty = begin_duty("decide", terms_of(context).authority_working_days, key, context)
     context.put(key, replace(objection, status=ObjectionStatus.AWAITING_AUTHORITY, duty=duty))
-
-
-def _known_objection(name: str, context: Context) -> Objection:
-    objection = context.get(objection_key(name), Objection)
-    if objection is None:
-        raise Refused(SharingRefusal.UNKNOWN_OBJECTION)
-    return objection

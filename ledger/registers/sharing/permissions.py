@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ledger.blocks.record import Record
 from ledger.blocks.refusals import RecordRefusal, RefusalCode, Refused
+from ledger.encoding import Canonical
 from ledger.members.departments import DIRECTORY_AUTHORITY, CreditCodeText
 from ledger.registers.catalogue import DataItem, data_item_key
 from ledger.registers.context import Context
@@ -33,14 +34,16 @@ from ledger.registers.sharing.records import (
 from ledger.registers.sharing.refusals import SharingRefusal
 from ledger.registers.sharing.values import DeliveryStatus, GrantStatus, ObjectionStatus, RequestStatus
 
+T = TypeVar("T", bound=Canonical)
+
 
 class Party(Enum):
     """As whom a department speaks of a data item."""
 
-    OTHER = "a public body that does not own the data item"
+    OTHER = "a public body, not the owner of the data item"
     OWNER = "the owner of the data item"
-    REQUESTER = "who made the request or the objection"
-    AUTHORITY = "the directory authority, but not upon its own request or objection"
+    REQUESTER = "who asked"
+    AUTHORITY = "the directory authority, unless it asked itself"
 
 
 class Always(Enum):
@@ -57,6 +60,8 @@ class Permission:
     """By the status of what it is about; in another status nobody may."""
     otherwise: RefusalCode
     """Why nobody may then."""
+    unknown: RefusalCode
+    """Why nobody may if what it names was never there."""
     item_counts: bool
     """Whether the data item must be approved and not withdrawn."""
 
@@ -77,45 +82,70 @@ _RECEIVING: Mapping[Enum, tuple[Party, ...]] = {
 }
 
 
-def _always(*parties: Party, item_counts: bool) -> Permission:
-    return Permission(parties={Always.ALWAYS: parties}, otherwise=RecordRefusal.NOT_AUTHORISED, item_counts=item_counts)
+def _always(*parties: Party, unknown: RefusalCode, item_counts: bool) -> Permission:
+    return Permission(
+        parties={Always.ALWAYS: parties},
+        otherwise=RecordRefusal.NOT_AUTHORISED,
+        unknown=unknown,
+        item_counts=item_counts,
+    )
+
+
+def _on_request(parties: Mapping[Enum, tuple[Party, ...]], otherwise: RefusalCode, *, item_counts: bool) -> Permission:
+    return Permission(
+        parties=parties, otherwise=otherwise, unknown=SharingRefusal.UNKNOWN_REQUEST, item_counts=item_counts
+    )
+
+
+def _on_grant(parties: Mapping[Enum, tuple[Party, ...]], otherwise: RefusalCode, *, item_counts: bool) -> Permission:
+    return Permission(
+        parties=parties, otherwise=otherwise, unknown=SharingRefusal.UNKNOWN_GRANT, item_counts=item_counts
+    )
+
+
+def _on_objection(
+    parties: Mapping[Enum, tuple[Party, ...]], otherwise: RefusalCode, *, item_counts: bool
+) -> Permission:
+    return Permission(
+        parties=parties, otherwise=otherwise, unknown=SharingRefusal.UNKNOWN_OBJECTION, item_counts=item_counts
+    )
 
 
 PERMISSIONS: Mapping[type[Record], Permission] = {
-    RequestSharing: _always(Party.OTHER, item_counts=True),
-    GrantRequest: Permission(parties=_ANSWERING, otherwise=SharingRefusal.REQUEST_NOT_OPEN, item_counts=True),
-    RefuseRequest: Permission(parties=_ANSWERING, otherwise=SharingRefusal.REQUEST_NOT_OPEN, item_counts=False),
-    WithdrawRequest: Permission(
-        parties=dict.fromkeys(_ANSWERING, (Party.REQUESTER,)),
-        otherwise=SharingRefusal.REQUEST_NOT_OPEN,
-        item_counts=False,
+    RequestSharing: _always(Party.OTHER, unknown=ReferenceRefusal.UNKNOWN_DATA_ITEM, item_counts=True),
+    GrantRequest: _on_request(_ANSWERING, SharingRefusal.REQUEST_NOT_OPEN, item_counts=True),
+    RefuseRequest: _on_request(_ANSWERING, SharingRefusal.REQUEST_NOT_OPEN, item_counts=False),
+    WithdrawRequest: _on_request(
+        dict.fromkeys(_ANSWERING, (Party.REQUESTER,)), SharingRefusal.REQUEST_NOT_OPEN, item_counts=False
     ),
-    DisputeRefusal: Permission(
-        parties={RequestStatus.REFUSED: (Party.REQUESTER,)},
-        otherwise=SharingRefusal.NOT_DISPUTABLE,
-        item_counts=True,
+    DisputeRefusal: _on_request(
+        {RequestStatus.REFUSED: (Party.REQUESTER,)}, SharingRefusal.NOT_DISPUTABLE, item_counts=True
     ),
-    RevokeGrant: Permission(
-        parties={GrantStatus.LIVE: (Party.OWNER, Party.AUTHORITY)},
-        otherwise=SharingRefusal.GRANT_ENDED,
-        item_counts=False,
+    RevokeGrant: _on_grant(
+        {GrantStatus.LIVE: (Party.OWNER, Party.AUTHORITY)}, SharingRefusal.GRANT_ENDED, item_counts=False
     ),
-    Deliver: Permission(
-        parties={GrantStatus.LIVE: (Party.OWNER,)}, otherwise=SharingRefusal.GRANT_ENDED, item_counts=True
+    Deliver: _on_grant({GrantStatus.LIVE: (Party.OWNER,)}, SharingRefusal.GRANT_ENDED, item_counts=True),
+    Acknowledge: _on_grant(_RECEIVING, SharingRefusal.DELIVERY_SETTLED, item_counts=False),
+    RejectDelivery: _on_grant(_RECEIVING, SharingRefusal.DELIVERY_SETTLED, item_counts=False),
+    RaiseObjection: _always(Party.OTHER, unknown=ReferenceRefusal.UNKNOWN_DATA_ITEM, item_counts=True),
+    AnswerObjection: _on_objection(_CORRECTING, SharingRefusal.OBJECTION_NOT_OPEN, item_counts=False),
+    DisputeRejection: _on_objection(
+        {ObjectionStatus.REJECTED: (Party.REQUESTER,)}, SharingRefusal.NOT_DISPUTABLE, item_counts=True
     ),
-    Acknowledge: Permission(parties=_RECEIVING, otherwise=SharingRefusal.DELIVERY_SETTLED, item_counts=False),
-    RejectDelivery: Permission(parties=_RECEIVING, otherwise=SharingRefusal.DELIVERY_SETTLED, item_counts=False),
-    RaiseObjection: _always(Party.OTHER, item_counts=True),
-    AnswerObjection: Permission(parties=_CORRECTING, otherwise=SharingRefusal.OBJECTION_NOT_OPEN, item_counts=False),
-    DisputeRejection: Permission(
-        parties={ObjectionStatus.REJECTED: (Party.REQUESTER,)},
-        otherwise=SharingRefusal.NOT_DISPUTABLE,
-        item_counts=True,
-    ),
-    ReportDrift: _always(Party.OWNER, item_counts=False),
-    SetTerms: _always(Party.AUTHORITY, item_counts=False),
+    ReportDrift: _always(Party.OWNER, unknown=ReferenceRefusal.UNKNOWN_TABLE, item_counts=False),
+    SetTerms: _always(Party.AUTHORITY, unknown=RecordRefusal.NOT_AUTHORISED, item_counts=False),
 }
 """By kind of record: who may state it, when."""
+
+
+class Speaker(NamedTuple):
+    """What matters of the signing department, apart from its name."""
+
+    roles: frozenset[str]
+    owns: bool
+    """Whether the data item is its own."""
+    asked: bool
+    """Whether it made the request or objection."""
 
 
 class Standing(NamedTuple):
@@ -137,17 +167,15 @@ def require_standing(
         requester: Who made the request or objection; None if there is none.
 
     Raises:
-        Refused: Nobody may in this status; the data item is unknown, or does not count where it must; or the
-            department is none of those who may, with the code of the first of them.
+        Refused: UNKNOWN_DATA_ITEM, or as `party_of` does.
     """
-    parties = _parties(kind, status)
     item = context.get(data_item_key(data_item), DataItem)
     if item is None:
         raise Refused(ReferenceRefusal.UNKNOWN_DATA_ITEM)
-    if PERMISSIONS[kind].item_counts and not item.counts:
-        raise Refused(ReferenceRefusal.DATA_ITEM_NOT_APPROVED)
     owner = owner_of(item, context)
-    return Standing(_party(parties, context, owner, requester), item, owner)
+    speaker = Speaker(context.roles, owns=context.department == owner, asked=context.department == requester)
+    party = party_of(kind, status, speaker, item_counts=item.counts)
+    return Standing(party, item, owner)
 
 
 def require_authority(kind: type[Record], context: Context) -> None:
@@ -156,41 +184,54 @@ def require_authority(kind: type[Record], context: Context) -> None:
     Raises:
         Refused: NOT_AUTHORISED.
     """
-    _party(_parties(kind, Always.ALWAYS), context, None, None)
+    party_of(kind, Always.ALWAYS, Speaker(context.roles, owns=False, asked=False), item_counts=True)
 
 
-def _parties(kind: type[Record], status: Enum) -> tuple[Party, ...]:
+def known(kind: type[Record], key: bytes, value: type[T], context: Context) -> T:
+    """Return the value that a record of `kind` names by its state key.
+
+    Raises:
+        Refused: It was never there; the code is the kind's own.
+    """
+    found = context.get(key, value)
+    if found is None:
+        raise Refused(PERMISSIONS[kind].unknown)
+    return found
+
+
+def party_of(kind: type[Record], status: Enum, speaker: Speaker, *, item_counts: bool) -> Party:
+    """Return as whom `speaker` may state a record of `kind`.
+
+    Raises:
+        Refused: Nobody may in this status; the data item does not count where it must; or the speaker is none of those
+            who may, with the code of the first of them.
+    """
     permission = PERMISSIONS[kind]
     parties = permission.parties.get(status)
     if parties is None:
         raise Refused(permission.otherwise)
-    return parties
-
-
-def _party(parties: tuple[Party, ...], context: Context, owner: str | None, requester: str | None) -> Party:
-    code = None
+    if permission.item_counts and not item_counts:
+        raise Refused(ReferenceRefusal.DATA_ITEM_NOT_APPROVED)
+    refusals = []
     for party in parties:
-        why = why_not(party, context.department, context.roles, owner=owner, requester=requester)
+        why = _why_not(party, speaker)
         if why is None:
             return party
-        code = code or why
-    raise Refused(code or RecordRefusal.NOT_AUTHORISED)
+        refusals.append(why)
+    raise Refused(refusals[0])
 
 
-def why_not(
-    party: Party, department: str, roles: frozenset[str], *, owner: str | None, requester: str | None
-) -> RefusalCode | None:
-    """Return why a department with these roles cannot speak as `party`, or None if it can."""
+def _why_not(party: Party, speaker: Speaker) -> RefusalCode | None:
     match party:
         case Party.OTHER:
-            if roles.isdisjoint(PUBLIC_BODIES):
+            if speaker.roles.isdisjoint(PUBLIC_BODIES):
                 return RecordRefusal.NOT_AUTHORISED
-            return SharingRefusal.OWN_DATA_ITEM if department == owner else None
+            return SharingRefusal.OWN_DATA_ITEM if speaker.owns else None
         case Party.OWNER:
-            return None if department == owner else ReferenceRefusal.NOT_THE_OWNER
+            return None if speaker.owns else ReferenceRefusal.NOT_THE_OWNER
         case Party.REQUESTER:
-            return None if department == requester else SharingRefusal.NOT_THE_REQUESTER
+            return None if speaker.asked else SharingRefusal.NOT_THE_REQUESTER
         case Party.AUTHORITY:
-            if DIRECTORY_AUTHORITY not in roles:
+            if DIRECTORY_AUTHORITY not in speaker.roles:
                 return RecordRefusal.NOT_AUTHORISED
-            return SharingRefusal.OWN_REQUEST if department == requester else None
+            return SharingRefusal.OWN_REQUEST if speaker.asked else None

@@ -6,7 +6,7 @@ owner, one for an item that is not shared for the directory authority. What the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from ledger.registers.sharing.days import require_last_day
 from ledger.registers.sharing.duties import begin_duty, end_duty, is_late
 from ledger.registers.sharing.figures import THE_AUTHORITY, count_score, count_use
 from ledger.registers.sharing.grants import make_grant, require_renewable
-from ledger.registers.sharing.permissions import Always, Party, Standing, require_standing
+from ledger.registers.sharing.permissions import Always, Party, Standing, known, require_standing
 from ledger.registers.sharing.recipient_keys import is_of_small_order
 from ledger.registers.sharing.records import (
     DisputeRefusal,
@@ -29,7 +29,14 @@ from ledger.registers.sharing.records import (
 )
 from ledger.registers.sharing.refusals import SharingRefusal
 from ledger.registers.sharing.terms import terms_of
-from ledger.registers.sharing.values import Basis, Request, RequestStatus, request_key
+from ledger.registers.sharing.values import Basis, Request, RequestStatus, SharingType, request_key
+
+FIRST_STATUS: Mapping[SharingType, RequestStatus] = {
+    1: RequestStatus.GRANTED,
+    2: RequestStatus.AWAITING_PROVIDER,
+    3: RequestStatus.AWAITING_AUTHORITY,
+}
+"""What comes of a request at once, by how the data item is shared."""
 
 
 def request_sharing(record: RequestSharing, context: Context) -> None:
@@ -54,7 +61,7 @@ def request_sharing(record: RequestSharing, context: Context) -> None:
         recipient_key=record.recipient_key,
         renews=record.renews,
         sharing_type=item.metadata.sharing.type,
-        status=RequestStatus.GRANTED,
+        status=FIRST_STATUS[item.metadata.sharing.type],
         duty=None,
         requested_ms=context.time_ms,
         requested_height=int(context.height),
@@ -63,20 +70,19 @@ def request_sharing(record: RequestSharing, context: Context) -> None:
         answered_ms=0,
         answered_height=0,
     )
-    terms = terms_of(context)
-    match request.sharing_type:
-        case 1:
+    match request.status:
+        case RequestStatus.GRANTED:
             make_grant(request, standing.owner, "unconditional", "", context)
             count_score(standing.owner, context, requests_received=1, answered_at_once=1)
             request = replace(request, answered_ms=context.time_ms, answered_height=int(context.height))
-        case 2:
-            duty = begin_duty("answer", terms.answer_working_days, key, context)
+        case RequestStatus.AWAITING_PROVIDER:
+            duty = begin_duty("answer", terms_of(context).answer_working_days, key, context)
             count_score(standing.owner, context, requests_received=1)
-            request = replace(request, status=RequestStatus.AWAITING_PROVIDER, duty=duty)
-        case 3:
-            duty = begin_duty("decide", terms.authority_working_days, key, context)
+            request = replace(request, duty=duty)
+        case RequestStatus.AWAITING_AUTHORITY:
+            duty = begin_duty("decide", terms_of(context).authority_working_days, key, context)
             count_score(THE_AUTHORITY, context, requests_received=1)
-            request = replace(request, status=RequestStatus.AWAITING_AUTHORITY, duty=duty)
+            request = replace(request, duty=duty)
     context.put(key, request)
     count_score(context.department, context, requests_sent=1)
     count_use(record.data_item, context, requests=1)
@@ -84,7 +90,7 @@ def request_sharing(record: RequestSharing, context: Context) -> None:
 
 def grant_request(record: GrantRequest, context: Context) -> None:
     """Grant what was asked for, or less."""
-    request = _known_request(record.request, context)
+    request = known(GrantRequest, request_key(record.request), Request, context)
     standing = require_standing(GrantRequest, request.status, request.data_item, context, requester=request.requester)
     _check_distinct(record.fields)
     require_last_day(record.last_day, context)
@@ -102,7 +108,7 @@ def grant_request(record: GrantRequest, context: Context) -> None:
 
 def refuse_request(record: RefuseRequest, context: Context) -> None:
     """Say no: the owner for the time being, the directory authority for good."""
-    request = _known_request(record.request, context)
+    request = known(RefuseRequest, request_key(record.request), Request, context)
     standing = require_standing(RefuseRequest, request.status, request.data_item, context, requester=request.requester)
     status = RequestStatus.DENIED if standing.party is Party.AUTHORITY else RequestStatus.REFUSED
     _answer(request, status, record.reason, standing, context, refused=1)
@@ -110,14 +116,14 @@ def refuse_request(record: RefuseRequest, context: Context) -> None:
 
 def withdraw_request(record: WithdrawRequest, context: Context) -> None:
     """End the wait for an answer."""
-    request = _known_request(record.request, context)
+    request = known(WithdrawRequest, request_key(record.request), Request, context)
     require_standing(WithdrawRequest, request.status, request.data_item, context, requester=request.requester)
     _close(request, RequestStatus.WITHDRAWN, record.reason, context)
 
 
 def dispute_refusal(record: DisputeRefusal, context: Context) -> None:
     """Let the directory authority decide. Its answer is final."""
-    request = _known_request(record.request, context)
+    request = known(DisputeRefusal, request_key(record.request), Request, context)
     require_standing(DisputeRefusal, request.status, request.data_item, context, requester=request.requester)
     key = request_key(request.id)
     duty = begin_duty("decide", terms_of(context).authority_working_days, key, context)
@@ -150,13 +156,6 @@ def _check_request(record: RequestSharing, item: DataItem, context: Context) -> 
 def _check_distinct(names: Sequence[str]) -> None:
     if len(set(names)) != len(names):
         raise Refused(ReferenceRefusal.REPEATED_NAME)
-
-
-def _known_request(name: str, context: Context) -> Request:
-    request = context.get(request_key(name), Request)
-    if request is None:
-        raise Refused(SharingRefusal.UNKNOWN_REQUEST)
-    return request
 
 
 def _answer(
