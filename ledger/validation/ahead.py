@@ -11,8 +11,9 @@ whatever was not verified under exactly those.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
-from typing import NamedTuple
+from itertools import chain, compress
+from operator import attrgetter
+from typing import NamedTuple, cast
 
 from ledger.blocks.block import Block
 from ledger.blocks.envelope import SUITE_AND_SIGNATURE_SIZE, signed_part
@@ -53,16 +54,19 @@ def prepare_ahead(raw: bytes, keys: SigningKeys, verify: VerifyBatch, rulebook: 
 
 def verified_under(block: PreparedBlock, keys: SigningKeys, verify: VerifyBatch) -> tuple[bytes | None, ...]:
     """Return for each envelope the key of `keys` that its signature is valid under, or None."""
-    publics = [
-        keys.get((envelope.envelope.header.department, envelope.envelope.header.key_id)) for envelope in block.envelopes
-    ]
-    items = [
-        (public, envelope.id, envelope.envelope.signature)
-        for public, envelope in zip(publics, block.envelopes, strict=True)
-        if public is not None
-    ]
-    verdicts = iter(verify(items) if items else [])
-    return tuple([public if public is not None and next(verdicts) else None for public in publics])
+    envelopes = block.envelopes
+    publics = list(map(keys.get, map(_key_name, envelopes)))
+    items = list(compress(zip(publics, map(_id, envelopes), map(_signature, envelopes), strict=True), publics))
+    verdicts = verify(cast("list[tuple[bytes, bytes, bytes]]", items)) if items else []
+    if len(verdicts) == len(publics) and all(verdicts):
+        return tuple(publics)
+    left = iter(verdicts)
+    return tuple([public if public is not None and next(left) else None for public in publics])
+
+
+_key_name = attrgetter("envelope.header.department", "envelope.header.key_id")
+_id = attrgetter("id")
+_signature = attrgetter("envelope.signature")
 
 
 def findings_of(block: PreparedBlock) -> Findings:

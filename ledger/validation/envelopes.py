@@ -75,13 +75,6 @@ def prepare_envelopes(raws: Sequence[bytes], chain: ChainId, rulebook: Rulebook 
     return assemble(raws, examined.envelopes, examined.ids, examined.signed, records)
 
 
-def decode_envelopes(raws: Sequence[bytes]) -> list[Envelope] | None:
-    """Return the envelopes whose canonical bytes are `raws`; None if one of them is not the bytes of any."""
-    if max(map(len, raws), default=0) > Envelope.size_max:
-        return None
-    return _decoder.decode_all(raws)
-
-
 def parse_envelopes(raws: Sequence[bytes]) -> list[Envelope]:
     """Return the envelopes whose canonical bytes are known to be `raws`; nothing is checked."""
     return _decoder.parse_all(raws)
