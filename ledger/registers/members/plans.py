@@ -16,9 +16,9 @@ from ledger.errors import CheckCharacterError
 from ledger.members.departments import DIRECTORY_AUTHORITY, REGISTRAR, Department, department_key
 from ledger.registers.context import Context
 from ledger.registers.members.electorate import voters
-from ledger.registers.members.keys import require_proven, require_unused
+from ledger.registers.members.keys import require_unused
 from ledger.registers.members.refusals import MembersRefusal
-from ledger.registers.members.values import FIRST_KEY, LINKS_MAX, Merge, Newcomer, Passing, Plan, Rename, Split
+from ledger.registers.members.values import LINKS_MAX, Merge, Newcomer, Passing, Plan, Rename, Split
 from ledger.registers.shared import ReferenceRefusal, Responsibility, responsibility_key
 
 _OFFICES = frozenset({REGISTRAR, DIRECTORY_AUTHORITY})
@@ -37,6 +37,8 @@ def passings_of(plan: Plan) -> Iterator[Passing]:
 
 def departments_after(plan: Plan, newcomers: Sequence[Newcomer], context: Context) -> dict[str, Department]:
     """Return every department that the plan changes or founds, as it will be, by credit code.
+
+    That newcomers hold their keys is not checked here.
 
     Raises:
         Refused: The plan cannot be carried out as things are.
@@ -106,7 +108,6 @@ def _founded(newcomer: Newcomer, context: Context) -> Department:
     if context.get(department_key(newcomer.credit_code), Department) is not None:
         raise Refused(MembersRefusal.MEMBER_BEFORE)
     require_unused(newcomer.envelope_key, context)
-    require_proven(newcomer.envelope_key, department=newcomer.credit_code, purpose=FIRST_KEY, context=context)
     _check_distinct(newcomer.roles)
     return Department(
         credit_code=newcomer.credit_code,

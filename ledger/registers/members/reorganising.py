@@ -23,6 +23,7 @@ from ledger.members.departments import (
 )
 from ledger.registers.context import Context
 from ledger.registers.members.electorate import is_decided
+from ledger.registers.members.keys import require_proven
 from ledger.registers.members.plans import departments_after, passings_of
 from ledger.registers.members.records import (
     ApproveReorganisation,
@@ -50,6 +51,9 @@ def propose_reorganisation(record: ProposeReorganisation, context: Context) -> N
     if context.get(key, Reorganisation) is not None:
         raise Refused(MembersRefusal.REORGANISATION_ID_USED)
     departments_after(record.plan, record.newcomers, context)
+    # Once is enough: unlike all else in a plan, whether a key is good does not change.
+    for newcomer in record.newcomers:
+        require_proven(newcomer.envelope_key, department=newcomer.credit_code, purpose=FIRST_KEY, context=context)
     context.put(
         key,
         Reorganisation(
