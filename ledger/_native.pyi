@@ -25,6 +25,9 @@ def verify_batch(items: Iterable[tuple[bytes, bytes, bytes]], entropy: bytes, ba
         TypeError: An item is not a tuple of three `bytes`.
     """
 
+def is_prime_order(public: bytes) -> bool:
+    """Return whether `public` is the canonical encoding of a point in the prime-order group, not the identity."""
+
 def hash_leaves(prefix: bytes, entries: Sequence[bytes]) -> list[bytes]:
     """Return SHA-256(prefix || entry) for each entry, in order."""
 

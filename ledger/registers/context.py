@@ -57,6 +57,12 @@ class Context(Protocol):
     def put(self, key: bytes, value: Canonical) -> None:
         """Set the value under `key`: seen by all later records, undone if this record is refused."""
 
+    def take_key_check(self) -> bool:
+        """Take one of the checks of a new key that the signing department has in this block; False if none is left.
+
+        What was taken stays taken if the record is refused: the work was done.
+        """
+
     def set_deadline(self, due_ms: int, subject: bytes) -> None:
         """Ask for the register's deadline rule to run on `subject` once a block's time is beyond `due_ms`.
 

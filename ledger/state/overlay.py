@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ledger.encoding import Canonical
 from ledger.errors import InvariantBrokenError
 from ledger.identifiers import CreditCode, Height
+from ledger.limits import KEY_CHECKS_PER_BLOCK_MAX
 from ledger.registers.deadlines import Deadline, deadline_key
 from ledger.state.store import State
 
@@ -27,6 +28,7 @@ class Overlay:
 
     __slots__ = (
         "_deadlines",
+        "_key_checks",
         "_record_deadlines",
         "_replaced",
         "_values",
@@ -52,6 +54,8 @@ class Overlay:
         """All that was put and kept, by state key, in the order of the first change."""
         self._replaced: dict[bytes, Canonical | None] = {}
         """Keys that the current record has put, with what stood there in `changes` before it."""
+        self._key_checks: dict[CreditCode, int] = {}
+        """How many each department has taken."""
         self._deadlines: dict[bytes, Deadline] = {}
         self._record_deadlines: dict[bytes, Deadline] = {}
 
@@ -69,6 +73,13 @@ class Overlay:
         if key not in self._replaced:
             self._replaced[key] = changes.get(key)
         changes[key] = value
+
+    def take_key_check(self) -> bool:
+        taken = self._key_checks.get(self.department, 0)
+        if taken == KEY_CHECKS_PER_BLOCK_MAX:
+            return False
+        self._key_checks[self.department] = taken + 1
+        return True
 
     def set_deadline(self, due_ms: int, subject: bytes) -> None:
         deadline = Deadline(

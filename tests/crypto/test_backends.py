@@ -31,11 +31,13 @@ from ledger.crypto.backend import (
 )
 from ledger.crypto.hashing import Tag, sha256
 from ledger.crypto.merkle import leaf_hash, root_of, root_of_tagged, tagged_leaf_hash
-from ledger.crypto.signatures import SigningKey, verify_batch, zip215_accepts
+from ledger.crypto.signatures import SigningKey, check_key_hygiene, verify_batch, zip215_accepts
 from ledger.crypto.sparse_tree import SparseTree
+from ledger.errors import KeyHygieneError
 from ledger.identifiers import Digest
 from nodes.backend import choose_backend
 from nodes.measurements.crafted_signatures import (
+    SMALL_ORDER_ENCODINGS,
     SMALL_ORDER_POINTS,
     Item,
     many_mixed_order_signatures,
@@ -247,6 +249,42 @@ def test_a_batch_of_bad_signatures_has_no_good_one(native: str) -> None:
     for exchanged in ([(public, first, other), (public, second, one)], [(public, first, one[:32] + other[32:])] * 2):
         assert verify_with(native, exchanged) == [False, False]
     assert not any(verify_with(native, [(public, b"never signed", one)] * 300))
+
+
+@pytest.mark.parametrize("every", [1, 2, 7])
+def test_the_bad_ones_among_many_bad_ones_are_named(native: str, every: int) -> None:
+    """Where a search would cost more than it saves, each is verified by itself; the verdicts are the same."""
+    items = signed(600)
+    for index in range(0, len(items), every):
+        public, message, signature = items[index]
+        items[index] = public, message + b"!", signature
+    assert verify_with(native, items) == [index % every != 0 for index in range(len(items))]
+
+
+def judged(public: bytes) -> str:
+    """Return why a key is not fit to be registered; empty if it is."""
+    try:
+        check_key_hygiene(public)
+    except KeyHygieneError as error:
+        return str(error)
+    return ""
+
+
+@needs_native
+def test_keys_are_judged_alike_with_and_without_native_code() -> None:
+    """Small order in every spelling, mixed order, second spellings, no points, other lengths, and good ones."""
+    rng = random.Random(215)
+    good = [edwards.multiply(rng.randrange(1, edwards.GROUP_ORDER), edwards.BASE_POINT) for _ in range(8)]
+    keys = [edwards.encode_point(edwards.add(point, torsion)) for point in good for torsion in SMALL_ORDER_POINTS]
+    keys += SMALL_ORDER_ENCODINGS
+    keys += [(edwards.FIELD_PRIME + low).to_bytes(32, "little") for low in range(19)]
+    keys += [rng.randbytes(32) for _ in range(60)]
+    keys += [b"", bytes(31), bytes(33)]
+    with using("native"):
+        native = [judged(key) for key in keys]
+    with using("python"):
+        assert [judged(key) for key in keys] == native
+    assert native.count("") >= len(good)
 
 
 def test_flaws_that_cancel_in_a_plain_sum_are_found(native: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ledger.blocks.genesis import ProvenKey
-from ledger.limits import ENVELOPE_KEYS_MAX, SEQUENCE_WINDOW
+from ledger.limits import ENVELOPE_KEYS_MAX, KEY_CHECKS_PER_BLOCK_MAX, SEQUENCE_WINDOW
 from ledger.members.departments import (
     Department,
     EnvelopeKey,
@@ -18,7 +19,7 @@ from ledger.members.departments import (
 )
 from ledger.registers.members.records import AddEnvelopeKey, RevokeEnvelopeKey
 from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, WindowInUse, is_fresh
-from tests.state.small_ledger import HOUSING, MARKET, NETWORK, TAX, SmallLedger, key_of, proven, small_genesis
+from tests.state.small_ledger import HOUSING, MARKET, NETWORK, TAX, SmallLedger, key_of, labels, proven, small_genesis
 
 SMALL_ORDER = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
 """A point of order 8, from ZIP-215's list."""
@@ -103,11 +104,28 @@ def test_a_key_anyone_can_sign_for_is_refused() -> None:
     assert results == {"no_possession", "unsafe_key"}
 
 
+def test_a_block_checks_so_many_keys_of_a_department_and_no_more() -> None:
+    """Refused ones count, since they cost as much; those of others do not; and the next block checks as many."""
+    ledger = SmallLedger()
+    bad = AddEnvelopeKey(key_id=500, key=replace(added(HOUSING, 500).key, possession=bytes(64)))
+    further = [added(HOUSING, key_id) for key_id in range(2, 1 + KEY_CHECKS_PER_BLOCK_MAX)]
+    rest = [added(HOUSING, key_id) for key_id in range(100, 102)]
+    tax, housing = ledger.envelope(TAX, added(TAX, 2)), ledger.envelope(HOUSING, bad, *further, *rest)
+    execution = ledger.execute(housing, tax)
+    assert labels(execution.results[0]) == [
+        "no_possession",
+        *["accepted"] * len(further),
+        *["too_many_key_checks"] * 2,
+    ]
+    assert labels(execution.results[1]) == ["accepted"]
+    assert ledger.put(HOUSING, *rest) == ["accepted", "accepted"]
+
+
 def test_a_department_has_at_most_256_keys_at_once() -> None:
     """They stand in one value, which each further key writes anew. A revoked one makes room."""
     ledger = SmallLedger()
-    for first in range(2, 2 + ENVELOPE_KEYS_MAX, 64):
-        ledger.put(HOUSING, *(added(HOUSING, key_id) for key_id in range(first, first + 64)))
+    for first in range(2, 2 + ENVELOPE_KEYS_MAX, KEY_CHECKS_PER_BLOCK_MAX):
+        ledger.put(HOUSING, *(added(HOUSING, key_id) for key_id in range(first, first + KEY_CHECKS_PER_BLOCK_MAX)))
     assert len(department_of(ledger, HOUSING).current_keys) == ENVELOPE_KEYS_MAX
     further = added(HOUSING, 2 + ENVELOPE_KEYS_MAX)
     assert ledger.put(HOUSING, further) == ["too_many_keys"]

@@ -47,6 +47,12 @@ pub fn accepts(item: &Item<'_>) -> bool {
     Signature::decode(item, 0, 1).is_some_and(|signature| signature.holds(key))
 }
 
+/// Whether an encoding is the canonical one of a point in the prime-order group, other than the identity.
+pub fn is_prime_order(encoding: &[u8; 32]) -> bool {
+    decode_point(encoding)
+        .is_some_and(|point| point.compress().0 == *encoding && !point.is_identity() && point.is_torsion_free())
+}
+
 /// ZIP-215's reading of an encoding: y modulo p, whatever its bytes, and "minus zero" is zero.
 fn decode_point(encoding: &[u8; 32]) -> Option<EdwardsPoint> {
     CompressedEdwardsY(*encoding).decompress()

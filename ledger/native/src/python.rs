@@ -6,14 +6,15 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::backend::{Backend, Item};
 use crate::sparse_tree::{Change, Descent, SparseTree, Tags};
-use crate::{backends, batch, envelopes, merkle};
+use crate::{backends, batch, envelopes, merkle, portable};
 
 /// The ledger's native core: see `ledger/_native.pyi`.
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
     use super::{
-        PySparseTree, examine_envelopes, hash_leaves, merkle_root, merkle_root_of, signature_backends, verify_batch,
+        PySparseTree, examine_envelopes, hash_leaves, is_prime_order, merkle_root, merkle_root_of, signature_backends,
+        verify_batch,
     };
 
     #[pymodule_export]
@@ -22,7 +23,7 @@ mod native {
     /// Raised with every change of a name, an argument or a meaning here, together with `NATIVE_INTERFACE` in
     /// `ledger/crypto/backend.py`: a library built before that change is then refused instead of called wrongly.
     #[pymodule_export]
-    const INTERFACE: u32 = 2;
+    const INTERFACE: u32 = 3;
 }
 
 #[pyfunction]
@@ -70,6 +71,11 @@ fn verdicts_of(backend: &dyn Backend, items: &[Option<Item<'_>>], entropy: &[u8;
     let sized: Vec<_> = items.iter().flatten().copied().collect();
     let mut verdicts = batch::verify(backend, &sized, entropy).into_iter();
     items.iter().map(|item| item.is_some() && verdicts.next().unwrap_or(false)).collect()
+}
+
+#[pyfunction]
+fn is_prime_order(public: &[u8]) -> bool {
+    public.try_into().is_ok_and(portable::is_prime_order)
 }
 
 #[pyfunction]

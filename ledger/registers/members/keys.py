@@ -25,10 +25,12 @@ def require_proven(key: ProvenKey, *, department: str, purpose: str, context: Co
     """Check that `department` holds the private half, and that the public one is safe to register.
 
     Raises:
-        Refused: NO_POSSESSION, UNSAFE_KEY, in this order.
+        Refused: TOO_MANY_KEY_CHECKS, NO_POSSESSION, UNSAFE_KEY, in this order.
     """
+    if not context.take_key_check():
+        raise Refused(MembersRefusal.TOO_MANY_KEY_CHECKS)
     # Plain OpenSSL and not ZIP-215: what a generator of keys signs passes both, and a refusal stays cheap. It goes
-    # before the check of the key, which costs milliseconds, so that only who holds a key can cause that cost.
+    # before the check of the key, which can cost milliseconds, so that only who holds a key can cause that cost.
     try:
         verify_strict(
             key.public,

@@ -82,3 +82,8 @@ class MembersRefusal(RefusalCode):
         "name the department without listing it as a newcomer, or correct the code",
     )
     NEWCOMER_UNUSED = (57, "a newcomer is successor to nobody in the plan", "leave it out, or give it a predecessor")
+    TOO_MANY_KEY_CHECKS = (
+        58,
+        "16 new keys of the signing department were checked in this block already",
+        "send the record again: the next block checks as many",
+    )
