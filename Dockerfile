@@ -8,7 +8,7 @@ WORKDIR /src
 # An environment of its own can be carried over whole; both stages have the same base, so its interpreter is there.
 RUN python -m venv /opt/mulu
 COPY . .
-RUN /opt/mulu/bin/pip install --no-cache-dir --disable-pip-version-check ".[node]"
+RUN /opt/mulu/bin/pip install --no-cache-dir --disable-pip-version-check ".[node,postgres]"
 
 FROM ${BASE}
 # /network belongs to the user of the image, so a named volume mounted there starts out writable for it.

@@ -19,6 +19,12 @@ from tests.postgres_cluster import Cluster, private_cluster
 TABLES = {"AY-01-D1-T1": "permits"}
 
 
+def set_up_statements() -> bytes:
+    """Return what docs/databases.md tells a department to execute."""
+    document = (Path(__file__).resolve().parents[2] / "docs" / "databases.md").read_bytes()
+    return document.partition(b"```sql\n")[2].partition(b"```")[0]
+
+
 @pytest.fixture
 def sqlite_department(tmp_path: Path) -> Iterator[Department]:
     """A department with its permits in SQLite."""
@@ -26,7 +32,9 @@ def sqlite_department(tmp_path: Path) -> Iterator[Department]:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as owner:
 
         def fill(table: str, rows: Iterable[Row]) -> None:
+            owner.execute("BEGIN")
             owner.executemany(f'INSERT INTO "{table}" VALUES ({", ".join("?" * len(PERMITS[0]))})', rows)
+            owner.execute("COMMIT")
 
         owner.execute("PRAGMA journal_mode = WAL")
         owner.execute(CREATE)
@@ -37,26 +45,28 @@ def sqlite_department(tmp_path: Path) -> Iterator[Department]:
 
 @pytest.fixture(scope="session")
 def postgres_cluster(optional_tool: Callable[[str], Path]) -> Iterator[Cluster]:
-    """A private PostgreSQL server with the three roles of a department: owner, steward, reader."""
-    program = optional_tool("postgres")
-    with private_cluster(program) as cluster:
-        with psycopg.connect(cluster.connection_text("postgres", "postgres")) as connection:
-            connection.execute("CREATE ROLE registry_owner LOGIN")
-            connection.execute("CREATE ROLE mulu_steward LOGIN CREATEROLE")
-            connection.execute("GRANT registry_owner TO mulu_steward")
-            connection.execute("CREATE ROLE mulu_reader LOGIN NOINHERIT")
+    """A private PostgreSQL server with a database `registry` and a department's three roles: owner, steward, reader."""
+    with private_cluster(optional_tool("postgres")) as cluster, cluster.database("registry"):
+        with psycopg.connect(cluster.connection_text("postgres", "postgres")) as superuser:
+            superuser.execute("CREATE ROLE registry_owner LOGIN")
+            superuser.execute("ALTER DATABASE registry OWNER TO registry_owner")
+            superuser.execute(set_up_statements())
         yield cluster
 
 
 @pytest.fixture
 def postgres_binding(postgres_cluster: Cluster) -> Iterator[Binding]:
-    """The binding to a new, empty database, whose owner is `registry_owner`."""
-    with postgres_cluster.database("registry") as database:
-        reader = postgres_cluster.connection_text(database, "mulu_reader")
-        steward = postgres_cluster.connection_text(database, "mulu_steward")
+    """The binding to an empty database, whose owner is `registry_owner`; it is emptied again, and no role is left."""
+    with psycopg.connect(postgres_cluster.connection_text("registry", "postgres"), autocommit=True) as superuser:
+        superuser.execute("DROP SCHEMA public")
+        superuser.execute("CREATE SCHEMA public AUTHORIZATION registry_owner")
+        superuser.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+        reader = postgres_cluster.connection_text("registry", "mulu_reader")
+        steward = postgres_cluster.connection_text("registry", "mulu_steward")
         yield Binding(format=1, database=PostgresBinding(reader, steward), tables=TABLES)
-    # Roles are the server's, and outlive the database that they had rights in.
-    with psycopg.connect(postgres_cluster.connection_text("postgres", "postgres")) as superuser:
+        superuser.execute("DROP OWNED BY registry_owner CASCADE")
+        superuser.execute("DROP SCHEMA IF EXISTS public CASCADE")
+        superuser.execute("CREATE SCHEMA public")
         for (role,) in superuser.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'mulu\\_grant\\_%'"):
             superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
@@ -64,8 +74,6 @@ def postgres_binding(postgres_cluster: Cluster) -> Iterator[Binding]:
 @pytest.fixture
 def postgres_department(postgres_cluster: Cluster, postgres_binding: Binding) -> Iterator[Department]:
     """A department with its permits in PostgreSQL."""
-    with psycopg.connect(postgres_cluster.connection_text("registry", "postgres"), autocommit=True) as superuser:
-        superuser.execute("GRANT CREATE ON SCHEMA public TO registry_owner")
     with psycopg.connect(postgres_cluster.connection_text("registry", "registry_owner"), autocommit=True) as owner:
 
         def fill(table: str, rows: Iterable[Row]) -> None:

@@ -225,7 +225,7 @@ SPOILED = {
     "owner": (
         "GRANT registry_owner TO mulu_reader",
         "REVOKE registry_owner FROM mulu_reader",
-        "can also become registry_owner",
+        r"can also become .*registry_owner",
     ),
     "own right": ("GRANT SELECT (phone) ON permits TO mulu_reader", "SELECT", "rights of its own"),
     "everybody's right": ("GRANT SELECT ON permits TO PUBLIC", "SELECT", "or everybody has"),

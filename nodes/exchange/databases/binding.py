@@ -9,6 +9,9 @@
     [tables]                                 # id in the catalogue = name in the database
     "AY-01-D1-T1" = "permits"
 
+    [subjects]                               # may be left out: whom a row of the table is about,
+    "AY-01-D1-T1" = "identity number"        # as one of its information items
+
 or, with the extra `postgres` installed,
 
     [database]
@@ -34,7 +37,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ledger.registers.catalogue import DirectoryId
+from ledger.registers.catalogue import DirectoryId, Name
 from nodes.exchange.databases.errors import BindingError, TableNotBoundError
 
 FILE_BYTES_MAX = 1 << 20
@@ -68,6 +71,8 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal[1]
     database: SqliteBinding | PostgresBinding
     tables: dict[DirectoryId, PhysicalName]
+    subjects: dict[DirectoryId, Name] = msgspec.field(default_factory=dict)
+    """By id of a table, the information item that says whom a row is about: who read what can be asked then."""
 
     def table(self, table_id: str) -> str:
         """Return the name in the database of a table of the catalogue.

@@ -1,18 +1,9 @@
-"""What a delivered value is: one of five kinds that MessagePack has and that are hashed the same everywhere.
+"""What a delivered value is: nil, a whole number, a truth value, bytes or text.
 
-| in the database | delivered |
-|---|---|
-| NULL | nil |
-| whole numbers of up to 64 bits | int |
-| true, false | bool (SQLite has none: its 0 and 1 stay int) |
-| BYTEA, BLOB | bytes |
-| text | str, exactly as stored: it is not normalised, for a delivery must be what the department holds |
-| dates and times | str, ISO 8601 with a space for the `T`, as PostgreSQL writes them; with a zone in UTC |
-| exact decimals | str, with all of their digits |
-| floating point | str, the shortest decimal that reads back as the same number |
-| anything else (JSON, UUID, arrays ...) | str, in the database's own text form |
-
-No float travels as a float: what is hashed here has none (docs/formats.md), and a decimal does not fit one.
+These are the five kinds of MessagePack that have one form everywhere, and rows are hashed on their way. So no float
+travels as a float: it goes as the shortest decimal that reads back as the same number, and exact decimals, dates and
+all else as the database's own text. Text goes as it is stored, not normalised, for a delivery must be what the
+department holds. docs/databases.md has the table.
 """
 
 from __future__ import annotations
