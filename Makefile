@@ -12,7 +12,7 @@ RECORDS ?= 1000000
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help simulate test bench bench-targets bench-guard replay fuzz-native sanitize-native lint format coverage compose-check clean
+.PHONY: help simulate test mutated-bundles bench bench-targets bench-guard replay fuzz-native sanitize-native lint format coverage compose-check clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ simulate: $(READY) ## Run the Beijing scenario: 53 departments as 53 processes, 
 
 test: $(READY) ## Run the tests: random order, warnings are errors, no network but loopback
 	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+
+mutated-bundles: $(READY) ## Let all three verifiers judge 10,000 changed bundles
+	@MULU_MUTANTS=10000 $(BIN)/python -m pytest --numprocesses auto tests/proofs/test_agreement.py $(ARGS)
 
 bench: $(READY) ## Measure validation on this machine
 	@$(BIN)/mulu bench validation $(ARGS)

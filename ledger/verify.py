@@ -266,8 +266,11 @@ def decode(data: bytes, *kinds: str) -> SimpleNamespace:
 
 def base64(low: int = 0, high: int = BUNDLE_BYTES_MAX) -> Callable[[Any], bytes]:
     def read(value: Any) -> bytes:
-        data = b64decode(value, validate=True) if isinstance(value, str) else b""
-        if not low <= len(data) <= high or b64encode(data).decode() != value:
+        try:
+            data = b64decode(value, validate=True)
+        except (ValueError, TypeError):
+            data = None
+        if data is None or not low <= len(data) <= high or b64encode(data).decode() != value:
             raise CannotSayError(f"not base64 of {low} to {high} bytes: {str(value)[:60]!r}")
         return data
 
