@@ -47,7 +47,7 @@ class IssueCertificate(Record, tag="certificates.issue", kw_only=True):
     """Keyed commitments, as in `values.Certificate`."""
     valid_from: DayText
     replaces: IdentifierText | None
-    """A certificate of the same type and issuer, which lapses."""
+    """A certificate of the same type, which lapses; the signing department answers for it."""
 
 
 class ChangeCertificate(Record, tag="certificates.change", kw_only=True):
