@@ -30,6 +30,11 @@ COMMANDS = {
     "simulate": Command("scenarios.command", "launch a multi-department simulation and check what it leaves behind"),
     "verify": Command("nodes.commands.verify", "check a certificate's bundle offline, against a policy"),
     "trace": Command("nodes.commands.trace", "show where a certificate comes from and what became of it"),
+    "policy": Command("nodes.commands.policy", "show what a policy says, and hand it to other people's tools"),
+    "proof": Command(
+        "nodes.commands.proof",
+        "fetch the proof of a certificate's issue or of any log entry, for other people's programs",
+    ),
     "bench": Command("nodes.commands.bench", "measure throughput on this machine"),
     "node": Command("nodes.commands.node", "prepare, run and ask the node of a department"),
     "doctor": Command("nodes.commands.doctor", "say whether this machine can run Mulu, and what is missing"),

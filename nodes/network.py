@@ -28,7 +28,8 @@ from ledger.identifiers import CreditCode, Digest
 from ledger.members.calendar import Day
 from ledger.members.founding import MemberProfile, NodeSigners, found_member, found_network
 from ledger.members.validators import ValidatorSet
-from ledger.proofs.policy import make_policy
+from ledger.proofs.policy import make_policy, parse_policy
+from ledger.proofs.tools_policy import make_tools_policy
 from nodes.data_directory import DataDirectory
 from nodes.keystore import KeyName, Keystore, derive
 from nodes.transport.tls import certificate_spki_hash
@@ -59,6 +60,8 @@ class NodeAddress:
     gateway_port: int
     listen: str = ""
     """Address of this machine to bind, for example `0.0.0.0` in a container; empty to bind `host` itself."""
+    exchange_port: int = 0
+    """Where its data can be fetched; 0 if it delivers none."""
 
     @property
     def gateway_url(self) -> str:
@@ -202,6 +205,16 @@ def policy_of(genesis: Genesis, validators: ValidatorSet) -> str:
     """Return the policy of a network's first epoch: what `policy.txt` holds, and what every node serves."""
     until = Day(genesis.created_ms // DAY_MS + POLICY_VALID_DAYS)
     return make_policy(validators, genesis.founders, until, utc_offset_hours=genesis.parameters.utc_offset_hours)
+
+
+def tools_policy_of(network: Network) -> str:
+    """Return the policy for tools that know at most 32 witnesses, with the gateways as this network's file has them.
+
+    Raises:
+        NoToolsPolicyError: The network is too large for one.
+    """
+    policy = parse_policy(policy_of(network.genesis, network.validators))
+    return make_tools_policy(policy, {code: entry.address.gateway_url for code, entry in network.nodes.items()})
 
 
 def load_network(directory: Path) -> Network:

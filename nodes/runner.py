@@ -159,6 +159,11 @@ class Runner:
         self._step(lambda now_ms: self.replica.start(now_ms))
         await self.peers.start(listener)
 
+    @property
+    def running(self) -> bool:
+        """Whether what the member has decided is carried out, so that all that it has signed is durable."""
+        return self._stopped is not None and not self._stopped.done()
+
     async def wait_stopped(self) -> None:
         """Wait until the node cannot go on.
 
@@ -217,7 +222,7 @@ class Runner:
         self._step(lambda now_ms: self.replica.handle(event, now_ms))
 
     def _step(self, step: Callable[[int], Iterable[Effect]]) -> None:
-        if self._stopped is None or self._stopped.done():
+        if not self.running:
             return
         try:
             self._perform(step(self._clock_ms()))

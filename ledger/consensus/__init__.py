@@ -8,7 +8,7 @@
     leader        who proposes in a round
     block_tree    blocks that are not committed yet, and the rule that commits them
     sync          fetching blocks that certificates prove to exist
-    cosigning     collecting cosignatures until a checkpoint has its quorum
+    cosigning     collecting cosignatures until a checkpoint has its quorum, and keeping the own ones
     engine        Jolteon: the parts above as one protocol
     solo          one node that orders alone
     effects, events   what an engine asks of its node and hears from it

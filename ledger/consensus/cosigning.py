@@ -1,4 +1,4 @@
-"""Collecting cosignatures until a checkpoint has its quorum (P20a to P20c)."""
+"""Collecting cosignatures until a checkpoint has its quorum (P20a to P20c), and keeping the own ones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from ledger.members.validators import ValidatorSet
 
 SIZES_MAX = 64
 """Log sizes that cosignatures are kept for at once; a burst never cosigns more heights than execution may lag."""
+
+OWN_SIZES_MAX = 1_024
+"""Own cosignatures that are kept. Older ones are never needed: whatever they covered, a newer one covers too."""
 
 _Place = tuple[int, int, Digest]
 """(size, height, root)."""
@@ -62,6 +65,28 @@ class CosignatureCollector:
             del held[validator]
             if not held:
                 del self._by_place[place]
+
+
+class OwnCosignatures:
+    """What this member has cosigned of late, by size of the log, for whoever wants this department's word alone."""
+
+    def __init__(self) -> None:
+        self._by_size: dict[int, CheckpointCosignature] = {}
+
+    def keep(self, statement: CheckpointCosignature) -> None:
+        """Take the newest, of a larger size than all before it (P20b)."""
+        self._by_size[statement.size] = statement
+        if len(self._by_size) > OWN_SIZES_MAX:
+            del self._by_size[next(iter(self._by_size))]
+
+    def at(self, size: int) -> CheckpointCosignature | None:
+        """Return the cosignature of the log at this size, if there is one and it is kept."""
+        return self._by_size.get(size)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sizes of the log that were cosigned, newest first."""
+        return list(reversed(self._by_size))
 
 
 def _place_of(statement: CheckpointCosignature) -> _Place:

@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.blocks.block import BlockHeader, proposal_signing_bytes
 from ledger.blocks.checkpoint import Cosignature, checkpoint_text, cosigned_bytes
+from ledger.consensus.cosigning import OwnCosignatures
 from ledger.consensus.messages import (
     CheckpointCosignature,
     Proposal,
@@ -107,6 +108,8 @@ class Safety:
         """Why nothing is signed for now: the node asked for it, and will say when to go on; None otherwise."""
         self.listening = False
         """After a restart: only listening, to notice a second host with the same key (P23)."""
+        self.cosigned = OwnCosignatures()
+        """Of this process, and the last of the one before. For reading, once what was signed is durable."""
         self._validators = validators
         self._consensus = consensus
         self._cosigner = cosigner
@@ -131,6 +134,8 @@ class Safety:
     def restore(self, record: SafetyRecord) -> None:
         """Continue from the record that was read at start."""
         self.record = record
+        if record.last_cosigned is not None:
+            self.cosigned.keep(record.last_cosigned)
 
     def assume_signed(self, *, round_: int, locked_round: int) -> None:
         """Take for signed all that may have been: a slot is unreadable and the newest record may be lost (P21).
@@ -223,6 +228,7 @@ class Safety:
             cosignature=Cosignature(validator=self.me, time_s=time_s, signature=signature),
         )
         self.record = msgspec.structs.replace(self.record, last_cosigned=statement)
+        self.cosigned.keep(statement)
         return statement
 
     def hear_own_vote(self, vote: Vote) -> None:

@@ -9,6 +9,8 @@ A signature counts only if plain OpenSSL accepts it, because that is what other 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ledger.blocks.checkpoint import cosigned_bytes
 from ledger.crypto.signatures import verify_strict
 from ledger.errors import InvalidInputError, SignatureError
@@ -89,6 +91,26 @@ def check_witnessed(note: SignedCheckpoint, policy: TlogPolicy) -> tuple[str, ..
     if not policy.is_met_by(cosigned):
         raise NotEstablishedError(f"{len(cosigned)} known witnesses cosigned; {policy.rule()}")
     return tuple(cosigned)
+
+
+def valid_lines(note: SignedCheckpoint, policy: TlogPolicy) -> tuple[SignatureLine | None, dict[str, SignatureLine]]:
+    """Return a line by a known log, if there is one, and one by each witness, of those that verify.
+
+    For who collects lines from many sources, any of which may lie: where `check_witnessed` refuses the note, this
+    passes over the line.
+    """
+    log: SignatureLine | None = None
+    cosignatures: dict[str, SignatureLine] = {}
+    for line in note.lines:
+        place = (line.name, line.key_hash)
+        with suppress(SignatureError):
+            if line.name == note.origin and (public := policy.log_keys.get(place)) is not None:
+                _check_log_line(public, line, note.body)
+                log = line
+            elif (witness := policy.witness_keys.get(place)) is not None:
+                _check_cosignature(witness.public, line, note.body)
+                cosignatures[witness.name] = line
+    return log, cosignatures
 
 
 def _check_log_line(public: bytes, line: SignatureLine, body: str) -> None:

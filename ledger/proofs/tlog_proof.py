@@ -33,10 +33,10 @@ from msgspec import Meta
 
 from ledger.blocks.checkpoint import decode_base64
 from ledger.blocks.envelope import Envelope
-from ledger.blocks.log import EnvelopeEntry
+from ledger.blocks.log import EnvelopeEntry, LogEntry
 from ledger.blocks.record import record_leaf
 from ledger.crypto.merkle import inclusion_path
-from ledger.encoding import Canonical, Digest32, UInt63
+from ledger.encoding import Canonical, Digest32, UInt63, decode_any
 from ledger.errors import DecodeError, OversizeError
 from ledger.identifiers import Digest
 from ledger.limits import RECORD_BYTES_MAX, RECORDS_PER_ENVELOPE_MAX
@@ -145,8 +145,13 @@ def prove_entry(view: LedgerView, index: int, note: str, *, position: int | None
     """
     if not 0 <= index < view.checkpoint.size:
         raise ValueError(f"the checkpoint has {view.checkpoint.size} entries, and none with index {index}")
-    record = None if position is None else _prove_record(view.envelope(index), position)
-    extra = ProofExtra(entry=view.entry(index), record=record)
+    entry = view.entry(index)
+    record = None
+    if position is not None:
+        if not isinstance(decode_any(LogEntry, entry), EnvelopeEntry):
+            raise ValueError(f"log entry {index} is that of a block, and none of an envelope with records")
+        record = _prove_record(view.envelope(index), position)
+    extra = ProofExtra(entry=entry, record=record)
     return TlogProof(
         extra=extra.encode(), index=index, path=tuple(view.inclusion_path(index)), checkpoint=parse_note(note)
     )

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 
 from ledger.blocks.checkpoint import NOTE_COSIGNATURE, NOTE_ED25519, verifier_key
-from ledger.errors import InvalidInputError
+from ledger.errors import NotFoundError
 from ledger.identifiers import CreditCode
 from ledger.members.validators import faults, quorum
 from ledger.proofs.policy import GROUP, Policy
@@ -31,7 +31,7 @@ WITNESSES_MAX = 32
 _URL = re.compile(r"https?://[!-~]{1,500}")
 
 
-class NoToolsPolicyError(InvalidInputError):
+class NoToolsPolicyError(NotFoundError):
     """So many departments may be faulty that no 32 of them can be trusted for the others."""
 
     code = "no_tools_policy"

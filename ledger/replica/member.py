@@ -308,8 +308,8 @@ class Replica:
     def own_note(self, size: int) -> str | None:
         """Return this member's own word on the log at `size`: its log line and its cosignature, as a signed note.
 
-        None if it has not cosigned that size, or so long ago that it is not kept, or if the root is not that of its log:
-        what was cosigned before a restart is compared once the log has been rebuilt as far.
+        None if it has not cosigned that size, or so long ago that it is not kept, or if the root is not that of its
+        log: what was cosigned before a restart is compared once the log has been rebuilt as far.
         """
         statement = self._cosigned.at(size)
         if statement is None or self._signers is None or self.log_root(size) != statement.root:

@@ -40,10 +40,16 @@ def ask(node: str, path: str, *, timeout_s: float) -> Any:
         NotFoundError, InvalidInputError: The gateway's problem says so.
         NotAGatewayError: The answer is not one of a gateway.
     """
+    return _parse(fetch(node, path, timeout_s=timeout_s), node + path)
+
+
+def fetch(node: str, path: str, *, timeout_s: float) -> bytes:
+    """Return the bytes that the node's gateway gives for `path`, whatever they are. Otherwise as `ask`."""
     url = node + path
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as response:
-            return _parse(response.read(ANSWER_BYTES_MAX), url)
+            body: bytes = response.read(ANSWER_BYTES_MAX)
+            return body
     except urllib.error.HTTPError as error:
         with error:
             raise _error_of(error.code, _parse(error.read(ANSWER_BYTES_MAX), url), url) from None

@@ -45,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the certificate's bundle")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the certificate's bundle, or a tlog-proof")
     parser.add_argument("--policy", type=Path, metavar="POLICY", help="policy.txt of the network that is trusted")
     parser.add_argument("--json", action="store_true", help="print the statement as one JSON object")
     parser.add_argument(
@@ -74,13 +74,15 @@ def run(arguments: argparse.Namespace) -> int:
     from ledger.proofs.bundle import BUNDLE_BYTES_MAX
     from ledger.proofs.policy import POLICY_BYTES_MAX
     from ledger.proofs.statement import Statement
+    from ledger.proofs.tlog_proof import PROOF_BYTES_MAX
     from ledger.proofs.verify import verify_bundle
+    from ledger.proofs.verify_entry import is_tlog_proof, verify_entry
 
     try:
         if arguments.policy is None:
             raise _NoPolicyError("no policy: name the trusted network's policy.txt with --policy")
         policy = _read(arguments.policy, "policy", POLICY_BYTES_MAX)
-        bundle = _read(arguments.file, "bundle", BUNDLE_BYTES_MAX)
+        bundle = _read(arguments.file, "bundle", max(BUNDLE_BYTES_MAX, PROOF_BYTES_MAX))
         policy_text = _text_of(policy, arguments.policy)
     except _UnreadableError as error:
         print(f"mulu: {error} [{error.code}]", file=sys.stderr)
@@ -88,13 +90,13 @@ def run(arguments: argparse.Namespace) -> int:
         # People have just read the reason; a program still gets its object.
         shown = arguments.json
     else:
-        statement = verify_bundle(
-            bundle,
-            policy_text,
-            now_ms=time.time_ns() // 1_000_000 if arguments.now is None else arguments.now,
-            max_age_s=arguments.max_age,
-            require=arguments.require,
-        )
+        now_ms = time.time_ns() // 1_000_000 if arguments.now is None else arguments.now
+        if is_tlog_proof(bundle):
+            statement = verify_entry(bundle, policy, now_ms=now_ms)
+        else:
+            statement = verify_bundle(
+                bundle, policy_text, now_ms=now_ms, max_age_s=arguments.max_age, require=arguments.require
+            )
         shown = True
     if shown and not arguments.quiet:
         as_json = arguments.json

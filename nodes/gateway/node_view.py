@@ -14,14 +14,15 @@ from ledger.blocks.checkpoint import QuorumCheckpoint
 from ledger.blocks.genesis import Genesis
 from ledger.consensus.effects import CheckpointAdvanced, Executed
 from ledger.crypto.merkle import LogTree
+from ledger.crypto.signatures import Signer
 from ledger.errors import NotYetError
 from ledger.identifiers import CreditCode, EnvelopeId, Height
 from ledger.proofs.view import LedgerView
-from ledger.replica import EnvelopeStatus, Receipt
+from ledger.replica import EnvelopeStatus, Receipt, Replica
 from ledger.state.store import State
 from nodes.gateway.progress import Progress
 from nodes.index import QueryIndex
-from nodes.network import Network, NodeEntry, policy_of
+from nodes.network import Network, NodeEntry, policy_of, tools_policy_of
 from nodes.observe import Gauges, NodeMetrics
 
 if TYPE_CHECKING:
@@ -78,6 +79,23 @@ class NodeView(Protocol):
 
     def policy(self) -> str:
         """Return the policy that trusts this network's validators."""
+
+    def tools_policy(self) -> str:
+        """Return the policy for tools that know at most 32 witnesses, with the addresses of those that it names.
+
+        Raises:
+            NoToolsPolicyError: The network is too large for one.
+        """
+
+    @property
+    def log_signer(self) -> Signer | None:
+        """The key for what this node says alone about its log."""
+
+    def cosigned_sizes(self) -> Sequence[int]:
+        """Return the log sizes that this node has cosigned of late, newest first."""
+
+    def own_note(self, size: int) -> str | None:
+        """Return this node's log line and cosignature for the log at `size`, or None if it has not cosigned that."""
 
     def submit(self, raw: bytes) -> EnvelopeId:
         """Take an envelope into the pool.
@@ -163,6 +181,19 @@ class RunningNode:
     def policy(self) -> str:
         return policy_of(self.genesis, self.state.validators)
 
+    def tools_policy(self) -> str:
+        return tools_policy_of(self._network)
+
+    @property
+    def log_signer(self) -> Signer | None:
+        return self._running.replica.log_signer
+
+    def cosigned_sizes(self) -> Sequence[int]:
+        return self._durable.cosigned_sizes
+
+    def own_note(self, size: int) -> str | None:
+        return self._durable.own_note(size)
+
     def submit(self, raw: bytes) -> EnvelopeId:
         return self._running.submit(raw)
 
@@ -200,6 +231,13 @@ class RunningNode:
         if self._runner is None:
             raise NodeNotRunningError("the node is starting")
         return self._runner
+
+    @property
+    def _durable(self) -> Replica:
+        """The member, all of whose signatures are on the disk: one that is not must not leave the node (P20)."""
+        if not self._running.running:
+            raise NodeNotRunningError("the node has stopped")
+        return self._running.replica
 
     def _gauges(self) -> Gauges:
         runner = self._running

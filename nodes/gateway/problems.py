@@ -63,6 +63,11 @@ _KINDS_OF_GATEWAY = {
     "index_unavailable": Kind(503, "the node's query index cannot answer", "try again later, or ask another node"),
     "index_behind": Kind(503, "the node's query index is still taking in blocks", "try again later"),
     "no_checkpoint": Kind(503, "no quorum has cosigned a checkpoint yet", "try again after the first block"),
+    "no_tools_policy": Kind(
+        404,
+        "the network has more than 96 departments, of whom no 32 can speak for all",
+        "use a tool that knows more than 32 witnesses, and the policy at /policy",
+    ),
     "not_ready": Kind(503, "the node cannot do its part in the network", "see `reasons`"),
     "not_found": Kind(404, "there is nothing under this name", "compare the name with the lists the gateway gives"),
     "unknown_envelope": Kind(

@@ -87,6 +87,13 @@ class InclusionProof(Form):
     root: Hex32
 
 
+class CosignedSizes(Form):
+    """Sizes of the log that a node has cosigned of late, newest first."""
+
+    department: DepartmentName
+    sizes: list[int]
+
+
 class ConsistencyProof(Form):
     """That an older log is the beginning of a newer one (RFC 9162)."""
 

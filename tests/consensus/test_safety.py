@@ -134,6 +134,25 @@ def test_cosignatures_grow_in_size_and_never_go_back_in_time() -> None:
     assert member.record.last_cosigned == second
 
 
+def test_own_cosignatures_are_kept_by_size_and_the_last_comes_back_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever wants this department's word alone asks for a size; the newest are kept, as many as the bound says."""
+    monkeypatch.setattr("ledger.consensus.cosigning.OWN_SIZES_MAX", 3)
+    member = safety()
+    signed = {
+        size: member.sign_cosignature(height=size, size=size, root=ROOT, now_ms=9_000) for size in (3, 4, 6, 9, 12)
+    }
+    assert member.cosigned.sizes == [12, 9, 6]
+    assert member.cosigned.at(9) == signed[9]
+    assert member.cosigned.at(4) is None
+    assert member.cosigned.at(5) is None
+    restored = safety()
+    restored.restore(read_record(record_bytes(member.record), VALIDATORS))
+    assert restored.cosigned.sizes == [12]
+    assert restored.cosigned.at(12) == signed[12]
+
+
 def test_the_record_comes_back_from_a_slot_and_fits_it() -> None:
     """P10: one byte form, refused for another chain or epoch."""
     member = safety()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
 from ledger.blocks.block import Block, BlockHeader, payload_root
 from ledger.blocks.checkpoint import QuorumCheckpoint
 from ledger.blocks.envelope import Envelope
@@ -14,11 +16,13 @@ from ledger.blocks.genesis import Genesis
 from ledger.blocks.record import Record
 from ledger.blocks.refusals import EnvelopeRefusal, RecordRefusal
 from ledger.consensus.effects import Executed
-from ledger.crypto.signatures import verify_batch
+from ledger.crypto.signatures import Signer, verify_batch
 from ledger.crypto.sparse_tree import SparseTree, StateProof
 from ledger.encoding import decode
 from ledger.identifiers import BlockId, CreditCode, Digest, EnvelopeId, Height
 from ledger.proofs.notes import note_of
+from ledger.proofs.policy import parse_policy
+from ledger.proofs.tools_policy import make_tools_policy
 from ledger.replica import EnvelopeStatus, NotAdmittedError, PoolFullError, Receipt
 from ledger.replica.admission import signing_key
 from ledger.state.store import key_digest
@@ -31,7 +35,7 @@ from nodes.network import policy_of
 from nodes.observe import Gauges, NodeMetrics
 from tests.proofs import small_network
 from tests.proofs.memory_ledger import BLOCK_MS, MemoryLedger, MemoryView
-from tests.proofs.small_network import GOVERNMENT_SERVICES, MEMBERS, Member
+from tests.proofs.small_network import GOVERNMENT_SERVICES, MEMBERS, Member, key
 
 POOL_MAX = 3
 
@@ -158,6 +162,26 @@ class MemoryNode(MemoryLedger):
 
     def policy(self) -> str:
         return policy_of(self.genesis, self.state.validators)
+
+    def tools_policy(self) -> str:
+        policy = parse_policy(self.policy())
+        return make_tools_policy(policy, {code: f"http://{code}.test" for code, _ in policy.cosigners})
+
+    @property
+    def log_signer(self) -> Signer | None:
+        return key(self.genesis.name, "BM", "log")
+
+    def cosigned_sizes(self) -> Sequence[int]:
+        return [] if self.attested is None else [self.attested.checkpoint.size]
+
+    def own_note(self, size: int) -> str | None:
+        if (view := self.attested) is None or size != view.checkpoint.size:
+            return None
+        index = view.validators.index_of(self.me)
+        assert index is not None
+        alone = msgspec.structs.replace(view.checkpoint, cosignatures=(view.checkpoint.cosignatures[index],))
+        public, signature = view.log_signature
+        return note_of(view.validators, alone, log_public=public, log_signature=signature)
 
     def submit(self, raw: bytes) -> EnvelopeId:
         """Admit an envelope by the rules that its execution would apply."""

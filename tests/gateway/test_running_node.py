@@ -17,7 +17,9 @@ from ledger.blocks.envelope import seal
 from ledger.crypto.signatures import verify_batch
 from ledger.identifiers import Height, KeyId
 from ledger.members.founding import MemberProfile
+from ledger.proofs.cosigned import check_witnessed
 from ledger.proofs.notes import parse_note
+from ledger.proofs.tlog_policy import parse_tlog_policy
 from ledger.replica import Options, Replica
 from nodes import files
 from nodes import runner as runner_module
@@ -136,6 +138,16 @@ async def _submit(prepared: PreparedNetwork, session: httpx.AsyncClient) -> http
     return await session.post("/api/v1/envelopes?wait=30", content=envelope.encode(), headers=headers)
 
 
+async def _own_note(session: httpx.AsyncClient) -> int:
+    """Return the largest size that the node has cosigned, after checking that its own note says so."""
+    size, *_ = (await session.get("/api/v1/cosignatures")).json()["sizes"]
+    policy = parse_tlog_policy((await session.get("/policy/tools")).content)
+    note = parse_note((await session.get(f"/api/v1/cosignatures/{size}")).text)
+    assert check_witnessed(note, policy) == (MARKET_REGULATION.credit_code,)
+    assert note.size == size
+    return note.size
+
+
 def test_a_real_node_acknowledges_proves_and_remembers(tmp_path: Path) -> None:
     """A receipt under a checkpoint, proofs and metrics; after a restart the same answers, old receipts included."""
     prepared = _prepare(tmp_path / "network")
@@ -150,6 +162,7 @@ def test_a_real_node_acknowledges_proves_and_remembers(tmp_path: Path) -> None:
             assert [result["code"] for result in receipt["results"]] == ["accepted"]
             note = parse_note((await session.get("/checkpoint")).text)
             assert note.size >= receipt["inclusion"]["size"]
+            assert await _own_note(session) >= note.size
             proof = (await session.get("/api/v1/proofs/state?key=directories/responsibility/AY-01")).json()
             assert proof["value"] is not None
             counted = 'mulu_records_executed_total{code="accepted",kind="directories.publish_responsibility"} 1.0'
@@ -166,6 +179,8 @@ def test_a_real_node_acknowledges_proves_and_remembers(tmp_path: Path) -> None:
             assert not view.index.failure
             again = (await session.get(f"/api/v1/envelopes/{receipt['envelope']}/receipt?wait=30")).json()
             assert (again["entry"], again["height"]) == (receipt["entry"], receipt["height"])
+            # Of what was cosigned before, the safety record has the last.
+            assert await _own_note(session) >= receipt["inclusion"]["size"]
 
     asyncio.run(asyncio.wait_for(life_after(*asyncio.run(asyncio.wait_for(life(), 60))), 60))
 

@@ -80,7 +80,7 @@ def test_an_oversize_proof_or_extra_is_not_parsed() -> None:
         parse_tlog_proof(replace(PROOF, extra=bytes(EXTRA_BYTES_MAX + 1)).text())
 
 
-@pytest.mark.parametrize(("index", "position"), [(-1, None), (10, None), (8, 3), (8, -1)])
+@pytest.mark.parametrize(("index", "position"), [(-1, None), (10, None), (8, 3), (8, -1), (9, 0)])
 def test_what_is_not_there_cannot_be_proven(index: int, position: int | None) -> None:
     """Neither an entry beyond the checkpoint nor a record beyond the envelope."""
     with pytest.raises(ValueError, match="none"):

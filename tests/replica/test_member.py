@@ -18,6 +18,7 @@ from ledger.crypto.signatures import SigningKey
 from ledger.errors import DecodeError, InvalidInputError, InvariantBrokenError, SignatureError
 from ledger.identifiers import CreditCode, Height, KeyId, ValidatorIndex
 from ledger.members.validators import ValidatorSet
+from ledger.proofs.notes import parse_note
 from ledger.registers.members.records import RevokeEnvelopeKey
 from ledger.replica import MemberCache, Replica
 from ledger.storage.frames import Frame, FrameKind
@@ -223,6 +224,33 @@ def test_a_forged_envelope_is_charged_to_the_peer_that_passes_it_on() -> None:
     with pytest.raises(SignatureError):
         city.members[1].handle(MessageReceived(ValidatorIndex(2), batch), city.now_ms)
     assert len(city.members[1].pool) == 0
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_member_can_say_alone_what_it_has_cosigned(count: int) -> None:
+    """One size is in the hands of a quorum at least, with one root; after a restart the last one still is."""
+    city = City(count)
+    for number in range(8):
+        city.submit(number % count, envelope_of(number % count, 1 + number // count, count=count))
+        city.run(100)
+    city.run(3_000)
+    checkpoint = city.members[0].checkpoint
+    assert checkpoint is not None
+    notes = [note for member in city.members if (note := member.own_note(checkpoint.size)) is not None]
+    assert len(notes) >= city.validators.quorum
+    assert {(note.root, note.lines[0].name) for note in map(parse_note, notes)} == {
+        (checkpoint.root, city.validators.origin)
+    }
+    names = {parse_note(note).lines[1].name for note in notes}
+    assert len(names) == len(notes)
+    assert names <= {city.validators.cosigner_name(index) for index in range(count)}
+    assert city.members[0].own_note(checkpoint.size + 1) is None
+    after, _ = city.recovered(0)
+    (size,) = after.cosigned_sizes
+    assert size == city.members[0].cosigned_sizes[0]
+    # The log at that size may have to be executed again first.
+    if size <= after.log.size:
+        assert after.own_note(size) == city.members[0].own_note(size)
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -8,6 +8,7 @@ from nodes.gateway.routes import (
     blocks,
     catalogue,
     certificates,
+    entry_proofs,
     envelopes,
     events,
     health,
@@ -23,7 +24,7 @@ API = "/api/v1"
 def include_all(app: FastAPI) -> None:
     """Give `app` all the paths."""
     api = APIRouter(prefix=API)
-    for module in (envelopes, blocks, registers, certificates, catalogue, proofs, events, reference):
+    for module in (envelopes, blocks, registers, certificates, catalogue, proofs, entry_proofs, events, reference):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

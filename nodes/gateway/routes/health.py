@@ -50,6 +50,18 @@ async def get_policy(node: Node) -> Response:
 
 
 @router.get(
+    "/policy/tools",
+    operation_id="get_tools_policy",
+    summary="The policy for tools that know at most 32 witnesses",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "A C2SP tlog-policy", **_TEXT}, **problems("no_tools_policy")},
+)
+async def get_tools_policy(node: Node) -> Response:
+    """For comparison only, like `/policy`. `mulu proof --for-tools` completes proofs for it."""
+    return PlainTextResponse(node.tools_policy())
+
+
+@router.get(
     "/metrics",
     operation_id="get_metrics",
     summary="Metrics in the text form of Prometheus",
