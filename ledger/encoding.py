@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, eq
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
 from unicodedata import is_normalized
 
@@ -140,23 +140,13 @@ class Decoder:
         in_doubt, their_bytes = values, encoded
         if doubtful is not None and _has_one_spelling(self._kind):
             in_doubt, their_bytes = [values[at] for at in doubtful], [encoded[at] for at in doubtful]
-        # Each was parsed from exactly its own bytes, and no value's bytes begin another's: so the sequences are the same
-        # in every part if they are the same as a whole.
-        if _encode(in_doubt) != _array_head(len(in_doubt)) + b"".join(their_bytes):
+        if not all(map(eq, map(_encode, in_doubt), their_bytes)):
             return None
         return values if _are_nfc(in_doubt) else None
 
     def parse_all(self, encoded: Sequence[bytes]) -> list[Any]:
         """Return the values of bytes that `decode` has accepted before; it is not asked again."""
         return list(map(self._parse, encoded))
-
-
-def _array_head(length: int) -> bytes:
-    return next(
-        head + (code | length).to_bytes(size)
-        for head, code, size, beyond in ((b"", 0x90, 1, 16), (b"\xdc", 0, 2, 1 << 16), (b"\xdd", 0, 4, 1 << 32))
-        if length < beyond
-    )
 
 
 _NOT_PARSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

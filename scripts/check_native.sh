@@ -30,7 +30,7 @@ sanitize)
         cargo test --release --locked --no-default-features --lib --target "$host"
     ;;
 miri)
-    cargo +nightly miri test --no-default-features --lib -- canonical:: envelopes:: merkle:: batch::
+    cargo +nightly miri test --no-default-features --lib -- canonical:: envelopes:: merkle::
     ;;
 *)
     sed -n 's/^#   //p' "$0" >&2
