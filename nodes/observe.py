@@ -11,7 +11,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,8 @@ from prometheus_client.registry import Collector
 
 from ledger.blocks.refusals import ACCEPTED
 from ledger.registers import code_of
+from nodes.pipeline import Gauge
+from nodes.pipeline import Gauges as StageGauges
 
 SYNC_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """From a disk with a protected cache to one that a node cannot work with."""
@@ -87,6 +89,8 @@ class NodeMetrics(Collector):
         """Measure with `gauges` whenever somebody scrapes."""
         self._gauges = gauges
         self._now: Gauges | None = None
+        self.stages = StageGauges.zero()
+        """Of the pipeline that prepares blocks: those of the replay at start, if there was one."""
         self.registry = CollectorRegistry(auto_describe=False)
         self._records = Counter(
             "mulu_records_executed",
@@ -151,9 +155,27 @@ class NodeMetrics(Collector):
         yield CounterMetricFamily(
             "mulu_messages_refused", "Messages of peers that broke the protocol", now.messages_refused
         )
+        yield from self._collect_stages()
         dropped = CounterMetricFamily(
             "mulu_frames_dropped", "Frames for a peer that were displaced or not queued", labels=["peer"]
         )
         for peer, count in now.frames_dropped.items():
             dropped.add_metric([peer], count)
         yield dropped
+
+    def _collect_stages(self) -> Iterator[Metric]:
+        busy_s = CounterMetricFamily(
+            "mulu_replay_busy_seconds", "Time that a stage of the replay at start has worked", labels=["stage"]
+        )
+        blocks = CounterMetricFamily(
+            "mulu_replay_blocks", "Blocks that a stage of the replay at start has done", labels=["stage"]
+        )
+        queued = GaugeMetricFamily(
+            "mulu_replay_queued", "Blocks in a stage of the replay at start, or waiting for it", labels=["stage"]
+        )
+        for stage in fields(self.stages):
+            gauge: Gauge = getattr(self.stages, stage.name)
+            busy_s.add_metric([stage.name], gauge.busy_s)
+            blocks.add_metric([stage.name], gauge.blocks)
+            queued.add_metric([stage.name], gauge.queued)
+        yield from (busy_s, blocks, queued)

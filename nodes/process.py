@@ -36,6 +36,7 @@ from nodes.journal import BALLAST_BYTES, SEGMENT_BYTES, Journal
 from nodes.keystore import Keystore
 from nodes.network import KEYS_DIRECTORY, NodeEntry, load_network, node_signers
 from nodes.observe import configure_logging
+from nodes.pipeline import Gauges as StageGauges
 from nodes.replay import replay
 from nodes.runner import Runner
 from nodes.safety_file import SafetyFile
@@ -159,8 +160,10 @@ async def _run(
         )
         # Nodes that were launched together share the cores already.
         workers = None if lifeline is None else 0
-        recovered = replay(replica, journal, safety.found, index.executed, workers=workers)
+        stages = StageGauges.zero()
+        recovered = replay(replica, journal, safety.found, index.executed, workers=workers, gauges=stages)
         view = RunningNode(entry=entry, network=network, index=index)
+        view.metrics.stages = stages
         runner = Runner(
             replica,
             network=network,

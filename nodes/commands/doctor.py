@@ -28,7 +28,7 @@ PYTHON_MIN = (3, 11)
 PACKAGES = {
     "core": ("cryptography", "google-crc32c", "msgpack", "msgspec", "rfc8785"),
     "node": ("fastapi", "httpx", "prometheus-client", "rich", "uvicorn"),
-    "bench": ("matplotlib", "pytest", "pytest-benchmark"),
+    "bench": ("pytest", "pytest-benchmark"),
 }
 """Distributions by the extra that brings them; `simulate` is `node`. A test compares them with pyproject.toml."""
 
