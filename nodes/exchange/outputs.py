@@ -17,8 +17,8 @@ from typing import Protocol
 
 import msgspec
 
+from ledger.content import Row, Scalar
 from ledger.errors import LedgerError
-from nodes.exchange.databases.scalars import Row, Scalar
 from nodes.files import DiskFolder
 
 Rows = Sequence[Row]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from ledger.content import ContentHeader, Row, Scalar, encode_header, encode_rows
 from ledger.crypto.sealing import (
     SUITE,
     ContentKeys,
@@ -26,10 +27,8 @@ from ledger.registers.sharing.refusals import SharingRefusal
 from ledger.registers.sharing.values import Condition as DeclaredCondition
 from ledger.registers.sharing.values import Grant
 from nodes.exchange.chunk_files import SEALED, TAGS, ChunkFolder, stem
-from nodes.exchange.content import ContentHeader, encode_header, encode_rows
 from nodes.exchange.databases.access import columns_of, conditions_of, granted_access
 from nodes.exchange.databases.database import Database, GrantedAccess, GrantedQuery
-from nodes.exchange.databases.scalars import Row, Scalar
 from nodes.exchange.errors import NoRoomError, QuestionError, StatementRefusedError
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.subjects import Tagger

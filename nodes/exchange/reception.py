@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from ledger.content import BrokenContentError, ContentHeader, ContentReader
 from ledger.crypto.sealing import (
     NotSealedToThisKeyError,
     Scope,
@@ -24,7 +25,6 @@ from ledger.errors import ProofError
 from ledger.registers.catalogue import Table
 from ledger.registers.sharing.records import Deliver
 from ledger.registers.sharing.values import Delivery, Grant
-from nodes.exchange.content import BrokenContentError, ContentHeader, ContentReader
 from nodes.exchange.databases.access import columns_of
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.outputs import Output

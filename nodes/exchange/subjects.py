@@ -12,8 +12,8 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from ledger.content import Scalar
 from ledger.crypto.hashing import hash_all
-from nodes.exchange.databases.scalars import Scalar
 
 TAG_BYTES = 16
 """Half of the MAC. A false hit among 10^12 tags has a chance of 3 in 10^27."""

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.identifiers import Digest
-from nodes.exchange import content
-from nodes.exchange.content import (
+from ledger import content
+from ledger.content import (
     BrokenContentError,
     ContentHeader,
     ContentReader,
@@ -24,6 +23,7 @@ from nodes.exchange.content import (
     encode_header,
     encode_rows,
 )
+from ledger.identifiers import Digest
 from nodes.exchange.outputs import OutputError, is_output, open_output, recover_output
 
 HEADER = ContentHeader(table="AY-01-T1", schema=Digest(b"\x01" * 32), columns=("姓名", "amount"))

@@ -10,6 +10,7 @@ column rights and row policies, SQLite by a connection that refuses to prepare a
 the catalogue says is not read at all.
 """
 
+from ledger.content import Row, Scalar
 from nodes.exchange.databases.access import columns_of, conditions_of, granted_access
 from nodes.exchange.databases.binding import Binding, PostgresBinding, SqliteBinding, read_binding
 from nodes.exchange.databases.columns import columns_with_items
@@ -28,7 +29,6 @@ from nodes.exchange.databases.errors import (
     TableNotBoundError,
 )
 from nodes.exchange.databases.opening import open_database
-from nodes.exchange.databases.scalars import Row, Scalar
 
 __all__ = [
     "BadConditionError",

@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from ledger.content import Row
 from ledger.registers.catalogue import Column
 from nodes.exchange.databases.errors import ColumnNotGrantedError
-from nodes.exchange.databases.scalars import Row
 
 CONDITION_VALUES_MAX = 10_000
 """Values in one condition. SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535."""

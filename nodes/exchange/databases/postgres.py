@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 
 from psycopg import ServerCursor, errors, sql
 
+from ledger.content import Row
 from ledger.registers.catalogue import Column
 from nodes.exchange.databases.binding import PostgresBinding
 from nodes.exchange.databases.database import GrantedAccess, GrantedQuery
@@ -20,7 +21,7 @@ from nodes.exchange.databases.postgres_check import check_enforced
 from nodes.exchange.databases.postgres_roles import drop_role, lock_out, make_role, role_of
 from nodes.exchange.databases.postgres_schema import Relation, checked_relation, describe
 from nodes.exchange.databases.postgres_session import LOCK_WAIT_S, Connection, deliver_text, transaction
-from nodes.exchange.databases.scalars import BatchSize, Row
+from nodes.exchange.databases.scalars import BatchSize
 
 _IN_ORDER_OF_THE_DISK = """
     SET LOCAL enable_indexscan TO off;

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any
 
-Scalar: TypeAlias = int | str | bytes | bool | None
-Row: TypeAlias = tuple[Scalar, ...]
+from ledger.content import Row
 
 BATCH_BYTES = 1 << 20
 """What a batch should take at most, roughly: a chunk's worth of rows."""

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+from ledger.content import Row
 from ledger.registers.catalogue import Column
 from nodes.exchange.databases.columns import described_column
 from nodes.exchange.databases.database import GrantedAccess, GrantedQuery
@@ -22,7 +23,7 @@ from nodes.exchange.databases.errors import (
     QueryFailedError,
     TableMissingError,
 )
-from nodes.exchange.databases.scalars import BatchSize, Row, floats_as_text
+from nodes.exchange.databases.scalars import BatchSize, floats_as_text
 
 LOCK_WAIT_S = 5.0
 """What the department's own writer gets to finish. With a write-ahead log nobody waits for anybody."""

@@ -5,7 +5,7 @@
     every other block: a MessagePack array of rows, each an array with one value a column
 
 Values are nil, booleans, integers of 64 bits, text and byte strings, and nothing else: what a database has beyond that
-travels as text, as `nodes.exchange.databases.scalars` writes it. Many rows go into one block, because one call for a
+travels as text, as the provider's node writes it. Many rows go into one block, because one call for a
 thousand rows costs little more than one for ten. No I/O here; both directions hold one block at a time.
 """
 
@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
 
 from ledger.encoding import Canonical, Digest32, decode
 from ledger.errors import DecodeError, InvalidInputError
-from nodes.exchange.databases.scalars import Row, Scalar
+
+Scalar: TypeAlias = int | str | bytes | bool | None
+Row: TypeAlias = tuple[Scalar, ...]
 
 LENGTH_BYTES = 4
 
