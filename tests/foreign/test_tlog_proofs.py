@@ -7,38 +7,21 @@ transparency.dev reads notes with x/mod.
 
 from __future__ import annotations
 
-import json
-import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import skip_or_fail
-from tests.foreign.go_programs import ModulesMissingError, build
+from tests.foreign.go_programs import Judge, judge_with
 from tests.proofs.proven_log import as_case, proven_log, spoilt, spoilt_quorum
 
 SIZES = (7, 53)
 
-Judge = Callable[[str, Iterable[dict[str, str]]], dict[str, str]]
-
 
 @pytest.fixture
 def judge(optional_tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    """Return a function from a program and cases to why each case was refused; empty where it was accepted."""
-    go = optional_tool("go")
-    try:
-        programs = build(go, tmp_path_factory.getbasetemp() / "go")
-    except ModulesMissingError as error:
-        skip_or_fail(f"needs Go's modules, which `make` fetches: {error}")
-
-    def run(program: str, cases: Iterable[dict[str, str]]) -> dict[str, str]:
-        text = json.dumps(list(cases))
-        done = subprocess.run([programs / program], input=text, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return {verdict["name"]: verdict["why"] for verdict in json.loads(done.stdout)}
-
-    return run
+    """The programs, built once a run."""
+    return judge_with(optional_tool("go"), tmp_path_factory.getbasetemp() / "go")
 
 
 @pytest.mark.parametrize("program", ["xmod", "transparencydev"])
