@@ -21,6 +21,7 @@ from nodes.exchange.databases import (
     GrantedQuery,
     NotEnforcedError,
     PostgresBinding,
+    SchemaDriftedError,
     open_database,
 )
 from nodes.exchange.databases.postgres import PostgresDatabase
@@ -291,6 +292,9 @@ def test_without_a_steward_only_what_is_enforced_already_is_read(
     access = department.access("permit number", district=("海淀",))
     alone.enforce(access)
     assert replace(department, database=alone).read(access) == [(row[1],) for row in HAIDIAN]
+    alone.release("R-unknown")
+    with pytest.raises(NotEnforcedError, match="no steward"):
+        alone.release("R-1")
 
 
 def test_a_steward_without_the_owners_rights_is_told_so(department: Department, session: Session) -> None:
@@ -314,6 +318,34 @@ def test_a_value_of_another_type_is_a_bad_condition(department: Department, sess
         department.read(access, "permit_no", floors=("secret-6",))
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("floors TYPE bigint", "'floors' integer became bigint"),
+        ("holder TYPE varchar(50)", "'holder' character varying(100) became character varying(50)"),
+        ("phone TYPE varchar", "'phone' text became character varying"),
+    ],
+)
+def test_a_column_of_another_type_is_drift(department: Department, change: str, said: str) -> None:
+    """So is another length, and a type that holds the same texts."""
+    access = department.access("permit number", district=("海淀",))
+    department.run(f"ALTER TABLE permits ALTER COLUMN {change}")
+    with pytest.raises(SchemaDriftedError) as caught:
+        department.read(access)
+    assert str(caught.value.drift) == said
+
+
+def test_the_column_of_a_condition_cannot_be_changed_unnoticed(department: Department) -> None:
+    """The server keeps it while a grant's policies name it; where it is made to drop both, nothing is delivered."""
+    access = department.access("permit number", district=("海淀",))
+    for change in "ALTER COLUMN district TYPE text", "DROP COLUMN district":
+        with pytest.raises(psycopg.Error, match=r"policy|depend"):
+            department.run(f"ALTER TABLE permits {change}")
+    department.run("ALTER TABLE permits DROP COLUMN district CASCADE")
+    with pytest.raises(SchemaDriftedError):
+        department.read(access)
 
 
 def test_the_same_grant_in_two_databases_of_a_server_is_two_roles(

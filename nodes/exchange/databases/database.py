@@ -82,7 +82,7 @@ def _check_distinct(columns: tuple[str, ...]) -> None:
 
 
 class Database(Protocol):
-    """One department's database. Every call blocks, opens its own session, and may be made from any thread.
+    """One department's database. Every call blocks, may be made from any thread, and opens and ends its own session.
 
     Besides what a method names, all of them raise `DatabaseUnavailableError` and `DatabaseBusyError`, and those that
     take a table, an access or a query `TableMissingError`.

@@ -18,7 +18,7 @@ from nodes.exchange.databases.binding import PostgresBinding
 from nodes.exchange.databases.database import GrantedAccess, GrantedQuery
 from nodes.exchange.databases.errors import BadConditionError, NotEnforcedError
 from nodes.exchange.databases.postgres_check import check_enforced
-from nodes.exchange.databases.postgres_roles import drop_role, lock_out, make_role, role_of
+from nodes.exchange.databases.postgres_roles import drop_role, has_role, lock_out, make_role, role_of
 from nodes.exchange.databases.postgres_schema import Relation, checked_relation, describe
 from nodes.exchange.databases.postgres_session import LOCK_WAIT_S, Connection, deliver_text, transaction
 from nodes.exchange.databases.scalars import BatchSize
@@ -58,11 +58,13 @@ class PostgresDatabase:
 
     def release(self, grant: str) -> None:
         """See `Database.release`. The reader is locked out first, which waits for nobody; then the role is dropped."""
+        with self._reading() as connection:
+            if not has_role(connection, grant):
+                return
         with self._stewarding(grant) as connection:
-            is_there = lock_out(connection, grant)
-        if is_there:
-            with self._stewarding(grant) as connection:
-                drop_role(connection, grant)
+            lock_out(connection, grant)
+        with self._stewarding(grant) as connection:
+            drop_role(connection, grant)
 
     def stream(self, query: GrantedQuery) -> Generator[list[Row], None, None]:
         """See `Database.stream`. Holds one transaction open, which a server may bound with its timeouts."""
@@ -113,7 +115,7 @@ class PostgresDatabase:
     @contextlib.contextmanager
     def _stewarding(self, grant: str) -> Iterator[Connection]:
         if not self._steward:
-            raise NotEnforcedError(f"the role of grant {grant} is not as it must be, and the binding has no steward")
+            raise NotEnforcedError(f"the role of grant {grant} must be changed, and the binding names no steward")
         with transaction(self._steward, read_only=False, lock_wait_s=self._lock_wait_s) as connection:
             yield connection
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nodes.exchange.databases.database import GrantedAccess
 from nodes.exchange.databases.errors import NotEnforcedError
-from nodes.exchange.databases.postgres_roles import ROLE_PREFIX, policies_of, role_of
+from nodes.exchange.databases.postgres_roles import ROLE_PREFIX, has_role, policies_of, role_of
 from nodes.exchange.databases.postgres_schema import Relation
 from nodes.exchange.databases.postgres_session import Connection
 
@@ -50,9 +50,9 @@ def check_enforced(connection: Connection, access: GrantedAccess, table: Relatio
     Raises:
         NotEnforcedError: It sees more or less; the message gives every reason.
     """
-    role = role_of(connection, access.grant)
-    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+    if not has_role(connection, access.grant):
         raise NotEnforcedError(f"the database has no role for grant {access.grant}")
+    role = role_of(connection, access.grant)
     faults = [
         *_faults_of_reader(connection, role, table),
         *_faults_of_role(connection, access, role, table),

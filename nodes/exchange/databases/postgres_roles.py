@@ -71,8 +71,14 @@ def make_role(connection: Connection, access: GrantedAccess, reader: str) -> Non
     _run(connection, "GRANT {} TO {}", role, sql.Identifier(reader))
 
 
-def lock_out(connection: Connection, grant: str) -> bool:
-    """Let nobody use a grant's role any more, at once; return whether there is one."""
+def has_role(connection: Connection, grant: str) -> bool:
+    """Return whether there is a role of a grant, in whichever state."""
+    role = role_of(connection, grant)
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None
+
+
+def lock_out(connection: Connection, grant: str) -> None:
+    """Let nobody take a grant's role any more, at once."""
     _wait_for_writers(connection)
     name = role_of(connection, grant)
     members = connection.execute(
@@ -87,15 +93,14 @@ def lock_out(connection: Connection, grant: str) -> bool:
     ).fetchall()
     for (member,) in members:
         _run(connection, "REVOKE {} FROM {}", sql.Identifier(name), sql.Identifier(member))
-    return _exists(connection, name)
 
 
 def drop_role(connection: Connection, grant: str) -> None:
     """Remove a grant's role, if there is one, with its rights and policies. Waits for those who read the table."""
     _wait_for_writers(connection)
-    name = role_of(connection, grant)
-    if not _exists(connection, name):
+    if not has_role(connection, grant):
         return
+    name = role_of(connection, grant)
     bound = connection.execute(
         """
         SELECT DISTINCT n.nspname, c.relname
@@ -146,10 +151,6 @@ def _leave_as_found(connection: Connection, schema: str, table: str) -> None:
         identifier = sql.Identifier(schema, table)
         _run(connection, "ALTER TABLE {} DISABLE ROW LEVEL SECURITY", identifier)
         _run(connection, "DROP POLICY {} ON {}", sql.Identifier(EVERYBODY_ELSE), identifier)
-
-
-def _exists(connection: Connection, role: str) -> bool:
-    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None
 
 
 def _wait_for_writers(connection: Connection) -> None:
