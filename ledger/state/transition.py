@@ -253,9 +253,19 @@ def _execute_records(
                 touched.append(overlay.accept_record())
     for key, window in moved.items():
         overlay.put(key, window.value())
+    return _by_envelope(envelopes, bytes(codes), touched)
+
+
+def _by_envelope(
+    envelopes: Sequence[PreparedEnvelope], codes: bytes, touched: Sequence[tuple[bytes, ...]]
+) -> tuple[tuple[bytes, ...], tuple[tuple[tuple[bytes, ...], ...], ...]]:
+    """Return what belongs to each envelope of the codes and touched keys of all records in a row."""
+    if len(codes) == len(envelopes):
+        # None is without records, so each has one.
+        return tuple([codes[at : at + 1] for at in range(len(codes))]), tuple(zip(touched, strict=True))
     ends = accumulate([len(prepared.records) for prepared in envelopes], initial=0)
     parts = [slice(start, end) for start, end in pairwise(ends)]
-    return tuple([bytes(codes[part]) for part in parts]), tuple([tuple(touched[part]) for part in parts])
+    return tuple([codes[part] for part in parts]), tuple([tuple(touched[part]) for part in parts])
 
 
 def _refusal_of(

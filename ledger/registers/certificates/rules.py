@@ -110,7 +110,9 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
     if context.get(key, Certificate) is not None:
         raise Refused(CertificatesRefusal.IDENTIFIER_USED)
     try:
-        valid_until = _last_day(record.valid_from, kind.term)
+        blank = _blank(
+            parts.type_code, context.department, record.valid_from, kind.term, context.time_ms, context.height
+        )
     except CalendarError:
         raise Refused(CertificatesRefusal.BAD_DATE) from None
     predecessor = None
@@ -123,7 +125,6 @@ def issue_certificate(record: IssueCertificate, context: Context) -> None:
     if predecessor is not None:
         lapsed = _apply(Operation.REPLACE, predecessor, "replaced", context)
         context.put(certificate_key(predecessor.identifier), replace(lapsed, successor=record.identifier))
-    blank = _blank(parts.type_code, context.department, record.valid_from, valid_until, context.time_ms, context.height)
     context.put(
         key,
         replace(
@@ -181,17 +182,13 @@ def record_verification(record: RecordVerification, context: Context) -> None:
 
 
 @lru_cache(maxsize=1_024)
-def _last_day(first_day: str, term: str) -> str | None:
-    """Return the last day of a term; the same few days and terms come again in each block."""
-    last_day = add_term(parse_day(first_day), term)
-    return None if last_day is None else format_day(last_day)
+def _blank(type_code: str, issuer: str, valid_from: str, term: str, time_ms: int, height: int) -> Certificate:
+    """Return what the certificates that a block issues under one type have in common, made once for all of them.
 
-
-@lru_cache(maxsize=1_024)
-def _blank(
-    type_code: str, issuer: str, valid_from: str, valid_until: str | None, time_ms: int, height: int
-) -> Certificate:
-    """Return what the certificates that a block issues under one type have in common, made once for all of them."""
+    Raises:
+        CalendarError: There is no such first day, or no last day of the term.
+    """
+    last_day = add_term(parse_day(valid_from), term)
     return Certificate(
         identifier="",
         type_code=type_code,
@@ -203,7 +200,7 @@ def _blank(
         issued_ms=time_ms,
         issued_height=height,
         valid_from=valid_from,
-        valid_until=valid_until,
+        valid_until=None if last_day is None else format_day(last_day),
         revision=1,
         predecessor=None,
         successor=None,
