@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.blocks.checkpoint import checkpoint_text, cosigned_bytes, key_hash
+from ledger.blocks.checkpoint import (
+    checkpoint_text,
+    cosigned_bytes,
+    key_hash,
+    log_line,
+    parse_verifier_key,
+    verifier_key,
+)
 from ledger.crypto.hashing import sha256
 from ledger.crypto.signatures import verify_strict
 from ledger.errors import DecodeError, OversizeError
@@ -108,3 +116,53 @@ def test_a_changed_character_is_refused_or_printed_again(position: int, characte
     except DecodeError:
         return
     assert note.text() == changed
+
+
+def test_the_published_note_of_go_verifies_by_its_published_key() -> None:
+    """The example of golang.org/x/mod/sumdb/note: a key of type 0x01, its hash, and a line over the text."""
+    name, kind, public = parse_verifier_key("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
+    assert (name, kind) == ("PeterNeumann", 0x01)
+    text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
+    blob = base64.b64decode(
+        "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
+    )
+    assert blob[:4] == key_hash(name, kind, public)
+    verify_strict(public, text.encode(), blob[4:])
+    assert log_line(name, public, blob[4:]) == f"— PeterNeumann {signed}"
+
+
+@pytest.mark.parametrize(
+    "vkey",
+    [
+        "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+        "sigsum.org+e4ade967+AZuUY6B08pW3QVHu8uvsrxWPcAv9nykap2Nb4oxCee+r",
+        "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2",
+    ],
+)
+def test_published_keys_are_read_and_printed_again(vkey: str) -> None:
+    """Of two logs and of a witness: name, key hash and type are what their owners say."""
+    assert verifier_key(*parse_verifier_key(vkey)) == vkey
+
+
+@pytest.mark.parametrize(
+    ("vkey", "message"),
+    [
+        ("", "not a verifier key"),
+        ("name", "not a verifier key"),
+        ("sum.golang.org+033de0ae", "not a verifier key"),
+        ("+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8", "not a verifier key"),
+        ("sum golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8", "not a verifier key"),
+        ("sum.golang.org+033DE0AE+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8", "not a verifier key"),
+        ("sum.golang.org+33de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8", "not a verifier key"),
+        ("sum.golang.org+033de0af+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8", "hash"),
+        ("sum.golang.com+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8", "hash"),
+        ("sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn9", "base64|hash"),
+        ("sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAA=", "31 bytes"),
+        ("sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn", "base64"),
+        ("sum.golang.org+033de0ae+", "not a verifier key"),
+    ],
+)
+def test_what_is_no_verifier_key_is_refused(vkey: str, message: str) -> None:
+    """Another name, hash or key than each other, another length, another spelling."""
+    with pytest.raises(DecodeError, match=message):
+        parse_verifier_key(vkey)
