@@ -123,9 +123,8 @@ def test_the_published_note_of_go_verifies_by_its_published_key() -> None:
     name, kind, public = parse_verifier_key("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
     assert (name, kind) == ("PeterNeumann", 0x01)
     text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-    blob = base64.b64decode(
-        "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
-    )
+    signed = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
+    blob = base64.b64decode(signed)
     assert blob[:4] == key_hash(name, kind, public)
     verify_strict(public, text.encode(), blob[4:])
     assert log_line(name, public, blob[4:]) == f"— PeterNeumann {signed}"
