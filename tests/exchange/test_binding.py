@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,21 @@ def test_a_file_that_cannot_be_read_is_no_binding(tmp_path: Path) -> None:
     (tmp_path / "binding.toml").write_bytes(b'format = "\xff"')
     with pytest.raises(BindingError, match="not UTF-8"):
         read_binding(tmp_path / "binding.toml")
+
+
+def test_without_the_driver_a_node_with_sqlite_still_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A binding to PostgreSQL says which extra is missing, when it is read and when it is opened."""
+    postgres = read_binding(write(tmp_path, POSTGRES))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "psycopg"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.startswith("nodes.exchange.databases.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(BindingError, match=r"mulu\[postgres\]"):
+        read_binding(write(tmp_path, POSTGRES))
+    with pytest.raises(BindingError, match=r"mulu\[postgres\]"):
+        open_database(postgres)
+    assert isinstance(open_database(read_binding(write(tmp_path, SQLITE))), SqliteDatabase)
 
 
 def test_the_example_in_the_documents_is_a_binding(tmp_path: Path) -> None:

@@ -219,6 +219,16 @@ def test_a_grant_of_all_rows_leaves_the_table_without_policies(department: Depar
     assert row_security(session("postgres")) == (False, [])
 
 
+def test_a_grant_of_all_rows_goes_on_while_others_with_conditions_come_and_go(department: Department) -> None:
+    """It is neither narrowed nor refused because another grant has brought policies to the table."""
+    access = department.access("permit number", grant="R-1")
+    department.access("permit number", grant="R-2", district=("海淀",))
+    assert len(department.read(access)) == len(PERMITS)
+    department.access("permit number", grant="R-3")
+    department.database.release("R-2")
+    assert len(department.read(access)) == len(PERMITS)
+
+
 SPOILED = {
     "superuser": ("ALTER ROLE mulu_reader SUPERUSER", "ALTER ROLE mulu_reader NOSUPERUSER", "above policies"),
     "bypass": ("ALTER ROLE mulu_reader BYPASSRLS", "ALTER ROLE mulu_reader NOBYPASSRLS", "above policies"),
