@@ -185,6 +185,22 @@ def test_a_real_node_acknowledges_proves_and_remembers(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(life_after(*asyncio.run(asyncio.wait_for(life(), 60))), 60))
 
 
+def test_a_node_that_has_stopped_hands_out_no_cosignature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it signed last may not be on the disk, and a signature must be durable before it leaves (P20)."""
+    prepared = _prepare(tmp_path / "network")
+
+    async def life() -> None:
+        async with _running(tmp_path / "network" / MARKET_REGULATION.code) as (session, _):
+            assert (await _submit(prepared, session)).status_code == 200
+            size = await _own_note(session)
+            monkeypatch.setattr(Runner, "running", property(lambda _: False))
+            for path in ("/api/v1/cosignatures", f"/api/v1/cosignatures/{size}"):
+                answer = await session.get(path)
+                assert (answer.status_code, answer.json()["code"]) == (503, "not_yet")
+
+    asyncio.run(asyncio.wait_for(life(), 60))
+
+
 def test_a_node_whose_disk_is_nearly_full_says_so_and_is_ready_again_with_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,9 +126,12 @@ def test_a_disk_that_fails_stops_the_node(tmp_path: Path, operation: str, number
     async def life() -> None:
         async with running(tmp_path / "network") as node:
             node.disk.failing = failing(operation, number)
+            assert node.runner.running
             node.runner.submit(node.envelope(1))
             with pytest.raises(LedgerError) as stopped:
                 await node.runner.wait_stopped()
+            # What was signed last is not durable, so that nobody may be told of it.
+            assert not node.runner.running
             assert stopped.value.code == code
             node.disk.failing = lambda asked, name: None
             with pytest.raises(NotYetError):

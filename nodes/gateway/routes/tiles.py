@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Path, Response
 
 from ledger.errors import DecodeError
@@ -61,7 +62,8 @@ async def get_tile(
     headers["Vary"] = "Accept-Encoding"
     if "gzip" in accept_encoding.lower():
         headers["Content-Encoding"] = "gzip"
-        content = gzip.compress(content, _COMPRESSION_LEVEL)
+        # On another thread: 256 entries can be as long as 16 MiB.
+        content = await run_sync(gzip.compress, content, _COMPRESSION_LEVEL)
     return Response(content, media_type=MEDIA_TYPE, headers=headers)
 
 
