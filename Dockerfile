@@ -22,8 +22,8 @@ ENV PATH=/opt/mulu/bin:$PATH \
 # By number, so that a host can tell it is not root.
 USER 10001:10001
 VOLUME /network
-# Peers, gateway.
-EXPOSE 7000 8000
+# Peers, gateway, exchange.
+EXPOSE 7000 8000 9000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=2).read()"]
 STOPSIGNAL SIGTERM

@@ -5,7 +5,8 @@ certificate. `Keystore.open` refuses a directory that others can read or that be
 exclusive lock for as long as it is open: two processes that sign with one consensus key vote against each other (P23).
 The lock holds on one machine. Against a copy of the directory elsewhere, a node listens before it votes.
 
-Keys never leave this module except as things that sign; the transport key alone goes to the TLS library.
+Keys never leave this module except as things that sign; the transport key alone goes to the TLS library, and the
+exchange key to whoever opens deliveries.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger.crypto.signatures import Signer, SigningKey
@@ -40,6 +42,7 @@ FILE_BYTES_MAX = 65_536
 """Far above any key or certificate; a wrong file in the place of one is not read into memory whole."""
 
 TLS_KEY, TLS_CERTIFICATE = "tls.pem", "tls.certificate.pem"
+EXCHANGE_KEY = "exchange.pem"
 
 
 class KeyName(Enum):
@@ -73,11 +76,20 @@ class Keystore:
     Open it in the process that will use it: a forked child shares its parent's lock, and either of them can give it up.
     """
 
-    def __init__(self, path: Path, directory: int, signers: Mapping[KeyName, Signer], tls: TlsIdentity) -> None:
+    def __init__(
+        self,
+        path: Path,
+        directory: int,
+        signers: Mapping[KeyName, Signer],
+        tls: TlsIdentity,
+        exchange: X25519PrivateKey,
+    ) -> None:
         """Use `create` or `open`. `directory` is a descriptor that carries the lock."""
         self.path = path
         self.signers = signers
         self.tls = tls
+        self.exchange = exchange
+        """Opens what others deliver. Its public half goes into requests, whose signatures say whose it is."""
         self._directory: int | None = directory
 
     @classmethod
@@ -112,6 +124,7 @@ class Keystore:
             _file_name(name): to_pem(Ed25519PrivateKey.from_private_bytes(secret(name.value)), passphrase)
             for name in KeyName
         }
+        files[EXCHANGE_KEY] = to_pem(X25519PrivateKey.from_private_bytes(secret("exchange")), passphrase)
         files[TLS_KEY] = to_pem(tls_key, passphrase)
         files[TLS_CERTIFICATE] = make_identity(common_name, now=now, key=tls_key).certificate_pem
         # Written beside and renamed: a directory with some of its keys is never seen under the final name.
@@ -126,6 +139,8 @@ class Keystore:
     @classmethod
     def open(cls, path: Path, *, passphrase: bytes | None = None) -> Self:
         """Lock the directory at `path`, check it, and load its keys.
+
+        Directories of earlier versions have no exchange key; it is made then, since nobody can have named it yet.
 
         Raises:
             KeystoreInUseError: Another process, or another `Keystore` of this one, has it open.
@@ -146,10 +161,11 @@ class Keystore:
             if len({signer.public for signer in signers.values()}) < len(signers):
                 raise KeystoreError(f"two files in {path} hold the same key; each use needs its own")
             tls = _load_tls(path, directory, passphrase)
+            exchange = _load_exchange(path, directory, passphrase)
         except BaseException:
             os.close(directory)
             raise
-        return cls(path, directory, signers, tls)
+        return cls(path, directory, signers, tls, exchange)
 
     def close(self) -> None:
         """Give up the lock. Doing it twice does no harm."""
@@ -196,6 +212,16 @@ def _load_tls(path: Path, directory: int, passphrase: bytes | None) -> TlsIdenti
         return TlsIdentity.of(key, _read(path, directory, TLS_CERTIFICATE))
     except ValueError as error:
         raise KeystoreError(f"{path / TLS_CERTIFICATE}: {error}") from error
+
+
+def _load_exchange(path: Path, directory: int, passphrase: bytes | None) -> X25519PrivateKey:
+    if not (path / EXCHANGE_KEY).exists():
+        _write_new_file(path / EXCHANGE_KEY, to_pem(X25519PrivateKey.generate(), passphrase))
+        _sync_directory(path)
+    key = _load(path, directory, EXCHANGE_KEY, passphrase)
+    if not isinstance(key, X25519PrivateKey):
+        raise KeystoreError(f"{path / EXCHANGE_KEY} holds a {type(key).__name__}, not an X25519 key")
+    return key
 
 
 def _load(path: Path, directory: int, name: str, passphrase: bytes | None) -> PrivateKeyTypes:

@@ -88,6 +88,7 @@ class _Node:
     directory: Path
     peer_listener: socket.socket
     gateway_listener: socket.socket
+    exchange_listener: socket.socket
     process: ForkServerProcess | None = None
     expected_to_run: bool = False
 
@@ -133,14 +134,22 @@ class Launcher:
         """
         check_preconditions(root, len(validators))
         by_credit_code = {member.credit_code: member for member in members}
-        listeners = {code: (bind(HOST, 0, "peers"), bind(HOST, 0, "the gateway")) for code in validators}
+        listeners = {
+            code: (bind(HOST, 0, "peers"), bind(HOST, 0, "the gateway"), bind(HOST, 0, "the exchange"))
+            for code in validators
+        }
         prepared = prepare_network(
             root,
             name=name,
             members=members,
             addresses={
-                code: NodeAddress(host=HOST, peer_port=peer.getsockname()[1], gateway_port=gateway.getsockname()[1])
-                for code, (peer, gateway) in listeners.items()
+                code: NodeAddress(
+                    host=HOST,
+                    peer_port=peer.getsockname()[1],
+                    gateway_port=gateway.getsockname()[1],
+                    exchange_port=exchange.getsockname()[1],
+                )
+                for code, (peer, gateway, exchange) in listeners.items()
             },
             parameters=default_parameters(len(validators), engine=engine, idle_ms=idle_ms),
             calendar=calendar,
@@ -148,8 +157,8 @@ class Launcher:
             seed=seed,
         )
         nodes = {
-            by_credit_code[code].code: _Node(root / by_credit_code[code].code, peer, gateway)
-            for code, (peer, gateway) in listeners.items()
+            by_credit_code[code].code: _Node(root / by_credit_code[code].code, *sockets)
+            for code, sockets in listeners.items()
         }
         options = NodeOptions(
             segment_bytes=SEGMENT_BYTES, ballast_bytes=BALLAST_BYTES, log_to_file=True, log_level=log_level
@@ -169,10 +178,10 @@ class Launcher:
         """Return the base address of a node's gateway."""
         return self.network.node_of(code).address.gateway_url
 
-    def listeners(self, code: str) -> tuple[socket.socket, socket.socket]:
-        """Return the sockets for peers and for the gateway, for whoever runs a node by other means than `start`."""
+    def listeners(self, code: str) -> tuple[socket.socket, socket.socket, socket.socket]:
+        """Return the sockets for peers, gateway and exchange, for whoever runs a node by other means than `start`."""
         node = self._nodes[code]
-        return node.peer_listener, node.gateway_listener
+        return node.peer_listener, node.gateway_listener, node.exchange_listener
 
     def start(self, code: str) -> None:
         """Start the node of a department, for the first time or again."""
@@ -180,7 +189,14 @@ class Launcher:
         node.process = self._context.Process(
             target=_child,
             name=f"mulu-{code}",
-            args=(node.directory, node.peer_listener, node.gateway_listener, self._lifeline, self._options),
+            args=(
+                node.directory,
+                node.peer_listener,
+                node.gateway_listener,
+                node.exchange_listener,
+                self._lifeline,
+                self._options,
+            ),
         )
         node.process.start()
         node.expected_to_run = True
@@ -262,6 +278,7 @@ class Launcher:
         for node in self._nodes.values():
             node.peer_listener.close()
             node.gateway_listener.close()
+            node.exchange_listener.close()
         self._lifeline.close()
         self._hold.close()
 
@@ -276,6 +293,7 @@ def _child(
     directory: Path,
     peer_listener: socket.socket,
     gateway_listener: socket.socket,
+    exchange_listener: socket.socket,
     lifeline: socket.socket,
     options: NodeOptions,
 ) -> None:
@@ -286,6 +304,7 @@ def _child(
             directory,
             peer_listener=peer_listener,
             gateway_listener=gateway_listener,
+            exchange_listener=exchange_listener,
             lifeline=lifeline,
             options=options,
         )

@@ -14,12 +14,13 @@ from textwrap import wrap
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
+PrivateKey = Ed25519PrivateKey | X25519PrivateKey | EllipticCurvePrivateKey
 
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 14, 8, 5
 """A strength that OWASP's password guide lists, in 16 MiB: OpenSSL refuses to read what takes more than 32."""

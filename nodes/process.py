@@ -29,6 +29,8 @@ from nodes.block_archive import JournalArchive
 from nodes.certificate_expiry import remind_of_expiry
 from nodes.cli import program_version
 from nodes.data_directory import DataDirectory
+from nodes.exchange.control import ControlServer
+from nodes.exchange.service import Exchange
 from nodes.gateway.app import create_app
 from nodes.gateway.node_view import RunningNode
 from nodes.index import QueryIndex
@@ -98,13 +100,15 @@ def run_node(
     *,
     peer_listener: socket.socket | None = None,
     gateway_listener: socket.socket | None = None,
+    exchange_listener: socket.socket | None = None,
     lifeline: socket.socket | None = None,
     options: NodeOptions | None = None,
 ) -> int:
     """Run the node in `directory` until it is told to stop; return the exit code.
 
     Args:
-        peer_listener, gateway_listener: Sockets that listen already; None binds what `network.json` says.
+        peer_listener, gateway_listener, exchange_listener: Sockets that listen already; None binds what `network.json`
+            says.
         lifeline: The node stops when the other end of this socket is closed: when whoever launched it is gone.
     """
     options = options or NodeOptions()
@@ -116,7 +120,7 @@ def run_node(
     try:
         # Here, because a process that the launcher forks has the launcher's environment but not its choice.
         choose_backend()
-        asyncio.run(_run(directory, peer_listener, gateway_listener, lifeline, options))
+        asyncio.run(_run(directory, peer_listener, gateway_listener, exchange_listener, lifeline, options))
     except LedgerError as error:
         print(f"mulu: node {directory.name}: {error} [{error.code}]", file=sys.stderr)
         return 1
@@ -127,6 +131,7 @@ async def _run(
     directory: Path,
     peer_listener: socket.socket | None,
     gateway_listener: socket.socket | None,
+    exchange_listener: socket.socket | None,
     lifeline: socket.socket | None,
     options: NodeOptions,
 ) -> None:
@@ -139,6 +144,8 @@ async def _run(
         host = options.listen or entry.address.listen or entry.address.host
         peer_listener = peer_listener or bind(host, entry.address.peer_port, "peers")
         gateway_listener = gateway_listener or bind(host, entry.address.gateway_port, "the gateway")
+        if exchange_listener is None and entry.address.exchange_port:
+            exchange_listener = bind(host, entry.address.exchange_port, "the exchange")
 
         safety = SafetyFile.open(data.folder)
         journal = Journal.open(
@@ -179,6 +186,10 @@ async def _run(
         reminder = asyncio.create_task(remind_of_expiry(keys.tls.certificate_pem), name="certificate")
         stack.callback(reminder.cancel)
         await runner.start(peer_listener, recovered)
+        exchange = Exchange(directory, node=view, network=network, keys=keys, listener=exchange_listener)
+        stack.push_async_callback(exchange.close)
+        control = ControlServer(directory, exchange)
+        stack.push_async_callback(asyncio.to_thread, control.close)
         logger.info(
             "started",
             extra={

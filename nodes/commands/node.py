@@ -8,7 +8,9 @@ import importlib
 import ipaddress
 import re
 import string
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,6 +107,9 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gateway-port", type=_port, default=8000, metavar="PORT", help="where applications are answered (8000)"
     )
+    parser.add_argument(
+        "--exchange-port", type=_port, default=9000, metavar="PORT", help="where data under grants is fetched (9000)"
+    )
     parser.add_argument("--listen", type=_address, metavar="ADDRESS", help="address that every node binds (its host's)")
     parser.add_argument(
         "--seed", metavar="TEXT", help="make the same signing keys each time, for trials: who knows TEXT has the keys"
@@ -140,7 +145,12 @@ def init(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         arguments.parser.error(f"argument --departments: {error}")
     nodes, hosted_apart = city.validators, arguments.host_template is not None
-    if not hosted_apart and (reason := _ports_collide(arguments.peer_port, arguments.gateway_port, len(nodes))):
+    ports = {
+        "--peer-port": arguments.peer_port,
+        "--gateway-port": arguments.gateway_port,
+        "--exchange-port": arguments.exchange_port,
+    }
+    if not hosted_apart and (reason := _ports_collide(ports, len(nodes))):
         arguments.parser.error(reason)
     addresses = {}
     for position, row in enumerate(nodes):
@@ -151,6 +161,7 @@ def init(arguments: argparse.Namespace) -> int:
             peer_port=arguments.peer_port + offset,
             gateway_port=arguments.gateway_port + offset,
             listen=arguments.listen or "",
+            exchange_port=arguments.exchange_port + offset,
         )
     prepared = prepare_network(
         arguments.out,
@@ -187,14 +198,15 @@ def status(arguments: argparse.Namespace) -> int:
     return print_status(arguments.url, as_json=arguments.json)
 
 
-def _ports_collide(peer_port: int, gateway_port: int, nodes: int) -> str:
-    """Return why `nodes` consecutive ports from each of the two do not fit on one host, or nothing if they do."""
-    if abs(peer_port - gateway_port) < nodes:
-        return (
-            f"--peer-port {peer_port} and --gateway-port {gateway_port} overlap for {nodes} nodes on one host: "
-            f"set them at least {nodes} apart"
-        )
-    if (last := max(peer_port, gateway_port) + nodes - 1) > PORT_MAX:
+def _ports_collide(ports: Mapping[str, int], nodes: int) -> str:
+    """Return why `nodes` consecutive ports from each of these do not fit on one host, or nothing if they do."""
+    for (name, port), (other, other_port) in combinations(ports.items(), 2):
+        if abs(port - other_port) < nodes:
+            return (
+                f"{name} {port} and {other} {other_port} overlap for {nodes} nodes on one host: "
+                f"set them at least {nodes} apart"
+            )
+    if (last := max(ports.values()) + nodes - 1) > PORT_MAX:
         return f"{nodes} nodes on one host would need port {last}; {PORT_MAX} is the last"
     return ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.blocks.refusals import RefusalCode
-from ledger.errors import InvalidInputError, NotYetError
+from ledger.errors import InvalidInputError, LedgerError, NotYetError
 
 
 class StatementRefusedError(InvalidInputError):
@@ -86,3 +86,11 @@ class NoRoomError(NotYetError):
     """The disk has no room for a delivery, or fails. Nothing was stated, and nothing half written is left."""
 
     code = "exchange_disk"
+
+
+class CommandFailedError(LedgerError):
+    """The department's node could not do what it was told; `code` is that of its reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from ledger.crypto.sealing import CHUNKS_MAX
 from ledger.encoding import Canonical, Decoder, UInt63
+from ledger.errors import LedgerError, NotYetError
 from ledger.identifiers import Digest
 from ledger.limits import FRAME_BYTES_MAX
 from ledger.registers.catalogue import Name
@@ -24,6 +25,7 @@ from ledger.registers.sharing.records import Deliver
 from ledger.registers.sharing.values import Selection, SharingId
 
 _LEAF_BYTES = 32
+_MESSAGE_CHARACTERS = 2_000
 
 
 class Question(Canonical, tag="exchange-question", kw_only=True):
@@ -74,9 +76,14 @@ class Problem(Canonical, tag="exchange-problem", kw_only=True):
     """Why there is no answer."""
 
     code: Annotated[str, Meta(max_length=80)]
-    message: Annotated[str, Meta(max_length=2_000)]
+    message: Annotated[str, Meta(max_length=_MESSAGE_CHARACTERS)]
     retry: bool
     """Whether the same may succeed later."""
+
+
+def problem_of(error: LedgerError) -> Problem:
+    """Return what the other end is told of an error."""
+    return Problem(code=error.code, message=str(error)[:_MESSAGE_CHARACTERS], retry=isinstance(error, NotYetError))
 
 
 questions: Decoder = Decoder(Question)

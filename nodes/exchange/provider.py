@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ledger.crypto.sealing import ENTROPY_BYTES, Scope
@@ -32,7 +30,6 @@ from nodes.exchange.databases.database import Database
 from nodes.exchange.databases.drift import SchemaDriftedError
 from nodes.exchange.databases.errors import TableNotBoundError
 from nodes.exchange.errors import (
-    DeliveryBusyError,
     DeliveryLostError,
     DeliveryOpenError,
     QuestionError,
@@ -43,6 +40,7 @@ from nodes.exchange.messages import Offer, Question
 from nodes.exchange.preparation import Source, prepare_delivery
 from nodes.exchange.store import ExchangeStore, Sent, SentStep
 from nodes.exchange.subjects import Tagger, holds_tag
+from nodes.exchange.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +51,8 @@ SUBJECT_KEY_BYTES = 32
 class Bound:
     """A department's database, and what of it the catalogue knows."""
 
-    database: Database
+    database: Database | None
+    """None if the node is bound to none: then `tables` is empty."""
     tables: Mapping[str, str]
     """Name in the database, by id in the catalogue."""
     subjects: Mapping[str, str]
@@ -86,8 +85,7 @@ class Provider:
         self._folder = folder
         self._store = store
         self._entropy = entropy
-        self._preparing: set[str] = set()
-        self._lock = threading.Lock()
+        self._turns = Turns()
 
     def offer(self, requester: str, question: Question, report: Callable[[int], None]) -> Offer:
         """Return a delivery that answers `question` and is on the ledger, prepared now or before a cut.
@@ -105,7 +103,7 @@ class Provider:
             SchemaDriftedError: The table is not as the catalogue says; the ledger was told.
             LedgerError: What the database or the ledger raises.
         """
-        with self._alone(question.grant):
+        with self._turns.at(question.grant):
             grant = self._ledger.ask(lambda state: self._own_grant(state, question.grant, requester))
             number = grant.open_delivery or grant.deliveries + 1
             sent = self._store.sent(grant.id, number)
@@ -163,19 +161,6 @@ class Provider:
         for kind in (TAGS, SEALED):
             self._folder.remove(stem(grant, number) + kind)
 
-    @contextmanager
-    def _alone(self, grant: str) -> Iterator[None]:
-        """Let one connection at a time prepare or state a delivery under a grant."""
-        with self._lock:
-            if grant in self._preparing:
-                raise DeliveryBusyError(f"a delivery under {grant} is being prepared already")
-            self._preparing.add(grant)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._preparing.remove(grant)
-
     def _own_grant(self, state: State, name: str, requester: str) -> Grant:
         grant, owner = usable_grant(state, name, requester=requester)
         if owner != self._ledger.me:
@@ -185,6 +170,7 @@ class Provider:
     def _prepare(self, grant: Grant, number: int, question: Question, report: Callable[[int], None]) -> Sent:
         """Read and seal; when this returns, `number` has its bytes for good."""
         entry = self._ledger.ask(lambda state: self._table_for(state, grant, question.table))
+        assert self._bound.database is not None, "a table was found, so there is a database"
         source = Source.of(grant, question, entry, self._bound.database, self._bound.tables[entry.id])
         subject_key = self._entropy(SUBJECT_KEY_BYTES)
         try:

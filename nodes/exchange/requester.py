@@ -41,6 +41,7 @@ from nodes.exchange.messages import Offer, Question
 from nodes.exchange.outputs import Output, is_output, open_output, recover_output
 from nodes.exchange.reception import Expected, NotAsStatedError, Reason, check_offer, receive
 from nodes.exchange.store import ExchangeStore, Received, ReceivedStep
+from nodes.exchange.turns import Turns
 
 
 class Progress(NamedTuple):
@@ -78,7 +79,7 @@ class Fetched(NamedTuple):
 
 
 class Requester:
-    """Fetches the deliveries to one department. Every call may be made from any thread, one a grant at a time."""
+    """Fetches the deliveries to one department. Every call may be made from any thread."""
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Requester:
         self._private = private
         self._folder = folder
         self._store = store
+        self._turns = Turns()
 
     def fetch(
         self, question: Question, path: Path, report: Report = lambda _: None, *, output: Output | None = None
@@ -111,7 +113,12 @@ class Requester:
             ConnectionCutError: What has come is kept; ask again to go on.
             DeliveryRejectedError: What came is not what was granted or stated; the ledger was told.
             OutputError, NoRoomError: The rows cannot be written here. Ask again to go on.
+            DeliveryBusyError: Somebody else fetches under the grant.
         """
+        with self._turns.at(question.grant):
+            return self._fetch(question, path, report, output)
+
+    def _fetch(self, question: Question, path: Path, report: Report, output: Output | None) -> Fetched:
         under_way = self._under_way(question.grant)
         if (
             under_way is not None

@@ -17,10 +17,10 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from ledger.errors import LedgerError, NotYetError
+from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from nodes.exchange.errors import ConnectionCutError
-from nodes.exchange.messages import Get, Offer, Problem, Question, Working, gets, questions
+from nodes.exchange.messages import Get, Offer, Question, Working, gets, problem_of, questions
 from nodes.exchange.provider import Provider
 from nodes.exchange.wire import ExchangeKeys, Wire
 
@@ -37,8 +37,6 @@ REPORT_S = 0.5
 
 NICENESS = 10
 """Of the serving threads, where the system knows that of threads: what consensus needs goes first."""
-
-MESSAGE_CHARACTERS_MAX = 2_000
 
 
 class ExchangeServer:
@@ -128,7 +126,7 @@ class ExchangeServer:
             except ConnectionCutError:
                 raise
             except LedgerError as error:
-                wire.tell(_problem(error))
+                wire.tell(problem_of(error))
                 continue
             wire.tell(offer)
             self._serve_chunks(wire, offer)
@@ -150,14 +148,6 @@ class _Reporter:
         if (now := time.monotonic()) >= self._next_s:
             self._next_s = now + REPORT_S
             self._wire.tell(Working(rows=rows))
-
-
-def _problem(error: LedgerError) -> Problem:
-    return Problem(
-        code=error.code,
-        message=str(error)[:MESSAGE_CHARACTERS_MAX],
-        retry=isinstance(error, NotYetError),
-    )
 
 
 def _yield_to_consensus() -> None:

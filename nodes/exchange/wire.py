@@ -102,7 +102,7 @@ class ExchangeKeys:
 class Wire:
     """Frames over a connection that both ends know each other on."""
 
-    def __init__(self, connection: ssl.SSLSocket) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
     def send(self, message: bytes) -> None:

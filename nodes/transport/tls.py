@@ -32,8 +32,8 @@ from ledger.crypto.hashing import sha256
 from ledger.identifiers import Digest
 
 PROTOCOL = "mulu/1"
-"""Negotiated by ALPN, so that a later form of the frames can be told from this one before the first of them, and so that
-a connection for one purpose never passes for one with another."""
+"""Negotiated by ALPN, so that a later form of the frames can be told from this one before the first of them, and so
+that no connection for one purpose passes for one with another."""
 
 VALIDITY = timedelta(days=3_650)
 """Long, because expiry only warns; not endless, because tools and auditors expect a date."""
@@ -182,9 +182,7 @@ def _certificate_spki_hash(der: bytes) -> Digest:
     return _spki_hash(x509.load_der_x509_certificate(der).public_key())
 
 
-def _context(
-    side: int, identity: TlsIdentity, peer_certificates_pem: Iterable[bytes], protocol: str
-) -> ssl.SSLContext:
+def _context(side: int, identity: TlsIdentity, peer_certificates_pem: Iterable[bytes], protocol: str) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False

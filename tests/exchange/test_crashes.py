@@ -300,7 +300,7 @@ class _Busy(DirectConnection):
 def test_one_connection_at_a_time_prepares_a_delivery(two: TwoDepartments, tmp_path: Path) -> None:
     """Two of them would seal two sets of rows under one number."""
     two.connection = _Busy
-    with pytest.raises(Exception, match="being prepared") as busy:
+    with pytest.raises(Exception, match="under way already") as busy:
         two.fetch(tmp_path / "rows.jsonl")
     assert getattr(busy.value, "code", "") == "delivery_busy"
     assert two.grant_now().deliveries == 0

@@ -57,7 +57,7 @@ class SmallFile(DiskFile):
 
 def main() -> int:
     """Run the node and return its exit code."""
-    directory, peers, gateway, *room = sys.argv[1:]
+    directory, peers, gateway, exchange, *room = sys.argv[1:]
     if room:
         small = property(lambda data: SmallFolder(data.path / "journal", int(room[0])))
         DataDirectory.journal = small  # type: ignore[method-assign, assignment]
@@ -65,6 +65,7 @@ def main() -> int:
         Path(directory),
         peer_listener=socket.socket(fileno=int(peers)),
         gateway_listener=socket.socket(fileno=int(gateway)),
+        exchange_listener=socket.socket(fileno=int(exchange)),
         options=NodeOptions(segment_bytes=SEGMENT_BYTES, ballast_bytes=BALLAST_BYTES),
     )
 

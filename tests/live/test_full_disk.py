@@ -41,7 +41,9 @@ ROOM = SEGMENT_BYTES + BALLAST_BYTES + (64 << 10)
 PRIVATELY = ("unshare", "--user", "--map-root-user", "--mount")
 """What is mounted by the command behind it is seen by its processes alone, and goes with them."""
 
-RUN = 'node() { "$PYTHON" -m tests.live.small_disk "$DIRECTORY" "$PEERS" "$GATEWAY" "$@"; echo "ended $?"; }'
+RUN = """node() {
+    "$PYTHON" -m tests.live.small_disk "$DIRECTORY" "$PEERS" "$GATEWAY" "$EXCHANGE" "$@"; echo "ended $?"
+}"""
 
 STORIES = {
     "a small file system": (
@@ -85,16 +87,17 @@ def needs_private_mounts(way: str) -> None:
 @contextmanager
 def on_a_small_disk(launcher: Launcher, code: str, way: str, errors: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a node with little room for its journal, in a session of its own."""
-    peers, gateway = (listener.fileno() for listener in launcher.listeners(code))
+    listeners = [listener.fileno() for listener in launcher.listeners(code)]
     given = {"PYTHON": sys.executable, "DIRECTORY": launcher.directory(code), "ROOM": ROOM}
-    environment = {name: str(value) for name, value in {**given, "PEERS": peers, "GATEWAY": gateway}.items()}
+    given |= zip(("PEERS", "GATEWAY", "EXCHANGE"), listeners, strict=True)
+    environment = {name: str(value) for name, value in given.items()}
     with (
         errors.open("wb") as stderr,
         subprocess.Popen(
             STORIES[way],
             cwd=PROJECT,
             env={**os.environ, **environment},
-            pass_fds=[peers, gateway],
+            pass_fds=listeners,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

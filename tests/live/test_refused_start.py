@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nodes.exchange.control import SOCKET_FILE
 from nodes.exit_codes import ExitCode
 from tests.live.conftest import CityAtWork
 from tests.live.network import MULU, READY_S, height_of, wait_for_height
@@ -36,10 +37,14 @@ def test_a_second_process_in_the_directory_of_a_running_node(city_at_work: CityA
     wait_for_height(launcher, "AY", before + 1)
 
 
+NO_SOCKETS = shutil.ignore_patterns(SOCKET_FILE)
+"""The one thing in a running node's directory that is no file."""
+
+
 def test_a_copy_of_a_running_node_on_the_same_machine(city_at_work: CityAtWork, tmp_path: Path) -> None:
     """A copied directory has its own locks, and still cannot take the first one's address."""
     launcher = city_at_work.launcher
-    shutil.copytree(launcher.directory("AY"), tmp_path / "AY")
+    shutil.copytree(launcher.directory("AY"), tmp_path / "AY", ignore=NO_SOCKETS)
     before = height_of(launcher, "AY")
     code, err = run_to_end(tmp_path / "AY")
     assert code == ExitCode.FAILED
@@ -53,7 +58,7 @@ def test_keys_that_others_could_read(
     city_at_work: CityAtWork, tmp_path: Path, name: str, mode: int, allowed: str
 ) -> None:
     """The file or directory, its mode, and the command that mends it."""
-    shutil.copytree(city_at_work.launcher.directory("AY"), tmp_path / "AY")
+    shutil.copytree(city_at_work.launcher.directory("AY"), tmp_path / "AY", ignore=NO_SOCKETS)
     exposed = tmp_path / "AY" / "keys" / name
     exposed.chmod(mode)
     code, err = run_to_end(tmp_path / "AY")

@@ -39,11 +39,20 @@ def init(out: Path, *options: str, departments: int = 2) -> int:
 
 
 def test_init_gives_nodes_of_one_host_consecutive_ports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every node has its own two ports on loopback; the output says how to run each."""
-    assert init(tmp_path / "n", "--peer-port", "7100", "--gateway-port", "8100", departments=4) == ExitCode.GOOD
+    """Every node has its own three ports on loopback; the output says how to run each."""
+    options = ("--peer-port", "7100", "--gateway-port", "8100", "--exchange-port", "9100")
+    assert init(tmp_path / "n", *options, departments=4) == ExitCode.GOOD
     network = load_network(tmp_path / "n")
     assert [(entry.code, entry.address) for entry in network.nodes.values()] == [
-        (code, NodeAddress(host="127.0.0.1", peer_port=7100 + position, gateway_port=8100 + position))
+        (
+            code,
+            NodeAddress(
+                host="127.0.0.1",
+                peer_port=7100 + position,
+                gateway_port=8100 + position,
+                exchange_port=9100 + position,
+            ),
+        )
         for position, code in enumerate(("BM", "AY", "AF", "AL"))
     ]
     out = capsys.readouterr().out
@@ -55,7 +64,8 @@ def test_init_gives_hosts_of_their_own_equal_ports(tmp_path: Path) -> None:
     options = ("--host-template", "{code}", "--peer-port", "7000", "--gateway-port", "8000", "--listen", "0.0.0.0")
     assert init(tmp_path / "n", *options) == ExitCode.GOOD
     assert [entry.address for entry in load_network(tmp_path / "n").nodes.values()] == [
-        NodeAddress(host=host, peer_port=7000, gateway_port=8000, listen="0.0.0.0") for host in ("bm", "ay")
+        NodeAddress(host=host, peer_port=7000, gateway_port=8000, exchange_port=9000, listen="0.0.0.0")
+        for host in ("bm", "ay")
     ]
 
 
@@ -119,6 +129,7 @@ def test_init_twice_is_refused_and_leaves_the_first_alone(tmp_path: Path, capsys
         ((), 0, "takes 1 to 53 departments, not 0"),
         (("--peer-port", "8000"), 1, "overlap"),
         (("--peer-port", "7999", "--gateway-port", "8000"), 2, "overlap"),
+        (("--exchange-port", "7000"), 1, "overlap"),
         (("--gateway-port", "65535"), 2, "would need port 65536"),
         (("--gateway-port", "0"), 1, "not a port"),
         (("--host-template", "everybody"), 1, "exactly once"),
@@ -159,8 +170,8 @@ def free_ports(count: int) -> list[int]:
 
 def init_alone(out: Path) -> Path:
     """Make a network of one node on free ports; return the node's directory."""
-    peer_port, gateway_port = free_ports(2)
-    options = ("--peer-port", str(peer_port), "--gateway-port", str(gateway_port))
+    names = ("--peer-port", "--gateway-port", "--exchange-port")
+    options = [word for name, port in zip(names, free_ports(3), strict=True) for word in (name, str(port))]
     assert init(out, *options, departments=1) == ExitCode.GOOD
     return out / "BM"
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger.crypto.signatures import verify_strict
-from nodes.keystore import TLS_CERTIFICATE, TLS_KEY, KeyName, Keystore, KeystoreError, KeystoreInUseError
+from nodes.keystore import EXCHANGE_KEY, TLS_CERTIFICATE, TLS_KEY, KeyName, Keystore, KeystoreError, KeystoreInUseError
 from nodes.transport.tls import certificate_spki_hash, client_context
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -62,6 +62,33 @@ def test_a_seed_gives_the_same_keys_each_time(tmp_path: Path) -> None:
         assert publics(a) == publics(b)
         assert a.tls == b.tls
         assert not {*publics(a), a.tls.spki_hash} & {*publics(c), c.tls.spki_hash}
+
+
+def test_the_exchange_key_comes_back_from_disk(tmp_path: Path) -> None:
+    """It opens what was sealed to it before the process ended; a seed gives the same one."""
+    with create(tmp_path / "keys", seed=None) as created:
+        public = created.exchange.public_key().public_bytes_raw()
+    with Keystore.open(tmp_path / "keys") as opened:
+        assert opened.exchange.public_key().public_bytes_raw() == public
+    with create(tmp_path / "a") as a, create(tmp_path / "b") as b:
+        assert a.exchange.private_bytes_raw() == b.exchange.private_bytes_raw()
+
+
+def test_a_keystore_of_an_earlier_version_gets_an_exchange_key(keys: Path) -> None:
+    """At its first opening, once, as private as the others."""
+    (keys / EXCHANGE_KEY).unlink()
+    with Keystore.open(keys) as first:
+        public = first.exchange.public_key().public_bytes_raw()
+    assert (keys / EXCHANGE_KEY).stat().st_mode & 0o777 == 0o600
+    with Keystore.open(keys) as second:
+        assert second.exchange.public_key().public_bytes_raw() == public
+
+
+def test_another_kind_of_key_is_no_exchange_key(keys: Path) -> None:
+    """A signing key in its place is named."""
+    (keys / EXCHANGE_KEY).write_bytes((keys / "log.pem").read_bytes())
+    with pytest.raises(KeystoreError, match="not an X25519 key"):
+        Keystore.open(keys)
 
 
 def test_the_transport_identity_is_ready_for_tls(keys: Path) -> None:
