@@ -77,6 +77,17 @@ class SparseTree:
             ValueError: A key or a value does not have 32 bytes.
         """
 
+    def update_hashed(
+        self, keys: Sequence[bytes], values: Sequence[bytes], key_prefix: bytes, value_prefix: bytes
+    ) -> SparseTree:
+        """Return `update` with SHA-256(key_prefix || key) and SHA-256(value_prefix || value) of each key and value.
+
+        The interpreter's lock is released while it works.
+
+        Raises:
+            ValueError: There are more keys than values, or fewer.
+        """
+
     def descend(self, key: bytes) -> tuple[tuple[bytes, bytes] | None, list[bytes]]:
         """Return the leaf that the key leads to, as key and value, and the 32-byte siblings from the top down.
 

@@ -15,7 +15,7 @@ from ledger.errors import LedgerError
 NATIVE_VERSION = "0.1.0"
 """The one version of the native core that this code is for: the distribution's, as in `ledger/native/Cargo.toml`."""
 
-NATIVE_INTERFACE = 3
+NATIVE_INTERFACE = 4
 """What this code expects the native core to offer. Within one version the sources change, and a library that was built
 from earlier ones may still lie about."""
 
@@ -36,6 +36,9 @@ class NativeTree(Protocol):
     @property
     def root(self) -> bytes: ...
     def update(self, changes: Iterable[tuple[bytes, bytes | None]]) -> NativeTree: ...
+    def update_hashed(
+        self, keys: Sequence[bytes], values: Sequence[bytes], key_prefix: bytes, value_prefix: bytes
+    ) -> NativeTree: ...
     def descend(self, key: bytes) -> tuple[tuple[bytes, bytes] | None, list[bytes]]: ...
 
 

@@ -15,14 +15,14 @@ The native core, where it is in use, keeps and hashes the nodes of the trees tha
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Annotated, ClassVar, TypeAlias, cast
 
 from msgspec import Meta
 
 from ledger.crypto.backend import NativeTree, active_backend
-from ledger.crypto.hashing import Tag, tagged_hash
+from ledger.crypto.hashing import Tag, tagged_hash, tagged_hashes
 from ledger.encoding import Canonical, Digest32
 from ledger.errors import ProofError
 from ledger.identifiers import Digest
@@ -98,6 +98,20 @@ class SparseTree:
         top = _apply(self._top, items, numbers, 0, len(items), 0, _TOP_BIT)
         return SparseTree(top)
 
+    def update_hashed(
+        self, keys: Sequence[bytes], values: Sequence[bytes], *, key_tag: Tag, value_tag: Tag
+    ) -> SparseTree:
+        """Return the tree after the hash of each value was set under the hash of its key.
+
+        Args:
+            keys, values: As many values as keys; of several values for one key the last counts.
+
+        Raises:
+            ValueError: There are more of one than of the other.
+        """
+        digests = zip(tagged_hashes(key_tag, keys), tagged_hashes(value_tag, values), strict=True)
+        return self.update(dict(digests))
+
     def get(self, key: Digest) -> Digest | None:
         """Return the value under `key`, or None."""
         item, _ = self._descend(key)
@@ -134,6 +148,12 @@ class _NativeSparseTree(SparseTree):
 
     def update(self, changes: Mapping[Digest, Digest | None]) -> SparseTree:
         return _NativeSparseTree(self._tree.update(changes.items()))
+
+    def update_hashed(
+        self, keys: Sequence[bytes], values: Sequence[bytes], *, key_tag: Tag, value_tag: Tag
+    ) -> SparseTree:
+        # In one call no digest becomes an object, and nothing of it needs the interpreter but taking hold of the bytes.
+        return _NativeSparseTree(self._tree.update_hashed(keys, values, key_tag.value, value_tag.value))
 
     def _descend(self, key: Digest) -> tuple[_Item | None, list[Digest]]:
         leaf, siblings = self._tree.descend(key)
@@ -194,7 +214,7 @@ def _check_path(root: bytes, key: bytes, bottom: Digest, siblings: tuple[Digest,
         raise ProofError("the path starts beside an empty subtree, so it is longer than it must be")
     node, turns = bottom, int.from_bytes(key, "big") >> (DEPTH_MAX - len(siblings))
     for sibling in siblings:
-        node = tagged_hash(Tag.STATE_NODE, sibling + node if turns & 1 else node + sibling)
+        node = Digest(sha256(_NODE + sibling + node if turns & 1 else _NODE + node + sibling).digest())
         turns >>= 1
     if node != root:
         raise ProofError(f"the path leads to root {node.hex()}, not {root.hex()}")

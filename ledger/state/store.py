@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.blocks.genesis import Genesis
-from ledger.crypto.hashing import Tag, tagged_hash, tagged_hashes
+from ledger.crypto.hashing import Tag, tagged_hash
 from ledger.crypto.sparse_tree import SparseTree, StateProof
 from ledger.encoding import Canonical, encode
 from ledger.errors import InvariantBrokenError
@@ -56,7 +56,7 @@ class State:
         self.validators = ValidatorSet.of_genesis(genesis)
         self.rulebook = rulebook
         self.values: dict[bytes, Canonical] = dict(values)
-        self.tree = SparseTree.EMPTY.update(tree_changes(values))
+        self.tree = updated_tree(SparseTree.EMPTY, values)
         self.pending_deadlines = PendingDeadlines(v for v in values.values() if isinstance(v, Deadline))
 
     @classmethod
@@ -161,7 +161,8 @@ def value_digest(value: bytes) -> Digest:
     return tagged_hash(Tag.STATE_VALUE, value)
 
 
-def tree_changes(changes: Mapping[bytes, Canonical]) -> dict[Digest, Digest | None]:
-    """Return the digests of changed keys and values; each value is encoded here, once a block."""
-    keys = tagged_hashes(Tag.STATE_KEY, list(changes))
-    return dict(zip(keys, tagged_hashes(Tag.STATE_VALUE, list(map(encode, changes.values()))), strict=True))
+def updated_tree(tree: SparseTree, changes: Mapping[bytes, Canonical]) -> SparseTree:
+    """Return the tree after new values by state key; each value is encoded here, once a block."""
+    return tree.update_hashed(
+        list(changes), list(map(encode, changes.values())), key_tag=Tag.STATE_KEY, value_tag=Tag.STATE_VALUE
+    )

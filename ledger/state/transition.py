@@ -28,7 +28,7 @@ from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, WindowIn
 from ledger.registers.register import Rulebook
 from ledger.state.overlay import Overlay
 from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
-from ledger.state.store import State, tree_changes
+from ledger.state.store import State, updated_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def settle(outcome: Outcome, tree: SparseTree) -> Execution:
         tree: That of the state before the block. Nothing else of that state is read, so that this can go on while the
             next block is executed.
     """
-    tree = tree.update(tree_changes(outcome.changes))
+    tree = updated_tree(tree, outcome.changes)
     block = outcome.block
     record = BlockRecord(
         height=block.header.height,
@@ -183,20 +183,21 @@ def _authenticate(
 
     What was verified ahead counts if it was under the key that counts now.
     """
-    speakers: dict[tuple[str, int], _Speaker | EnvelopeRefusal] = {}
-    outcomes: list[_Speaker | EnvelopeRefusal] = []
-    positions, items = [], []
-    verified = block.verified or (None,) * len(block.envelopes)
-    for position, (prepared, known) in enumerate(zip(block.envelopes, verified, strict=True)):
-        header = prepared.envelope.header
-        who = (header.department, header.key_id)
-        speaker = speakers.get(who)
-        if speaker is None:
-            speaker = speakers[who] = _speaker_of(state, height, *who)
-        outcomes.append(speaker)
-        if isinstance(speaker, _Speaker) and speaker.public != known:
-            positions.append(position)
-            items.append((speaker.public, prepared.id, prepared.envelope.signature))
+    headers = [prepared.envelope.header for prepared in block.envelopes]
+    names = [(header.department, header.key_id) for header in headers]
+    speakers = {name: _speaker_of(state, height, *name) for name in dict.fromkeys(names)}
+    publics = {name: None if isinstance(who, EnvelopeRefusal) else who.public for name, who in speakers.items()}
+    outcomes = [speakers[name] for name in names]
+    expected = [publics[name] for name in names]
+    verified = block.verified or (None,) * len(names)
+    items, positions = [], []
+    # As a rule all was verified ahead, and one comparison says so.
+    if expected != list(verified):
+        for position, (public, known) in enumerate(zip(expected, verified, strict=True)):
+            if public is not None and public != known:
+                prepared = block.envelopes[position]
+                positions.append(position)
+                items.append((public, prepared.id, prepared.envelope.signature))
     for position, valid in zip(positions, verify(items) if items else [], strict=True):
         if not valid:
             outcomes[position] = EnvelopeRefusal.BAD_SIGNATURE

@@ -33,7 +33,7 @@ from ledger.errors import InvariantBrokenError
 from ledger.identifiers import ChainId, Digest
 from ledger.members.departments import EnvelopeKey, envelope_key_key
 from ledger.state.prepared import PreparedBlock, VerifyBatch
-from ledger.state.store import State, tree_changes
+from ledger.state.store import State, updated_tree
 from ledger.state.transition import Execution, Outcome, execute_block, execute_envelopes
 from ledger.storage.frames import Frame, FrameKind
 from ledger.validation.envelopes import prepare_block, records_of, split
@@ -105,7 +105,7 @@ def hash_roots(block: PreparedBlock) -> tuple[Digest, list[Digest]]:
 
 def state_root(tree: SparseTree, execution: Execution) -> Digest:
     """Do what the stage `state root` does; `tree` is that of the state executed on, which stays as it is."""
-    return tree.update(tree_changes(execution.changes)).root
+    return updated_tree(tree, execution.changes).root
 
 
 def commit(journal: Journal, raw: bytes, execution: Execution) -> None:

@@ -29,7 +29,7 @@ from ledger.crypto.backend import (
     installed_library,
     use_backend,
 )
-from ledger.crypto.hashing import Tag, sha256
+from ledger.crypto.hashing import Tag, sha256, tagged_hash
 from ledger.crypto.merkle import leaf_hash, root_of, root_of_tagged, tagged_leaf_hash
 from ledger.crypto.signatures import SigningKey, check_key_hygiene, verify_batch, zip215_accepts
 from ledger.crypto.sparse_tree import SparseTree
@@ -477,6 +477,21 @@ def test_a_tree_stays_with_the_code_that_started_it() -> None:
         python = SparseTree.EMPTY.update({one: two})
     with using("native"):
         assert python.update({two: three}).root == tree.update({two: three}).root
+
+
+@needs_native
+@given(st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=300)), max_size=30))
+def test_what_the_tree_hashes_itself_it_hashes_as_others_do(pairs: list[tuple[bytes, bytes]]) -> None:
+    """Keys and values under their tags, in one call; of several values for a key the last counts."""
+    keys, values = [key for key, _ in pairs], [value for _, value in pairs]
+    expected = {tagged_hash(Tag.STATE_KEY, key): tagged_hash(Tag.STATE_VALUE, value) for key, value in pairs}
+    for choice in ("python", "native"):
+        with using(choice):
+            start = SparseTree.EMPTY.update({digest_of(0): digest_of(1)})
+            tree = start.update_hashed(keys, values, key_tag=Tag.STATE_KEY, value_tag=Tag.STATE_VALUE)
+            assert tree.root == start.update(expected).root
+            with pytest.raises(ValueError, match=r"longer|keys have"):
+                start.update_hashed(keys, [*values, b""], key_tag=Tag.STATE_KEY, value_tag=Tag.STATE_VALUE)
 
 
 @needs_native

@@ -23,7 +23,7 @@ mod native {
     /// Raised with every change of a name, an argument or a meaning here, together with `NATIVE_INTERFACE` in
     /// `ledger/crypto/backend.py`: a library built before that change is then refused instead of called wrongly.
     #[pymodule_export]
-    const INTERFACE: u32 = 3;
+    const INTERFACE: u32 = 4;
 }
 
 #[pyfunction]
@@ -155,6 +155,27 @@ impl PySparseTree {
             })
             .collect::<PyResult<Vec<Change>>>()?;
         Ok(Self(py.detach(|| self.0.update(changes))))
+    }
+
+    fn update_hashed(
+        &self,
+        py: Python<'_>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
+        key_prefix: &[u8],
+        value_prefix: &[u8],
+    ) -> PyResult<Self> {
+        let (keys, values) = (bytes_of(keys)?, bytes_of(values)?);
+        if keys.len() != values.len() {
+            return Err(PyValueError::new_err(format!("{} keys have {} values", keys.len(), values.len())));
+        }
+        let pairs: Vec<_> = keys.iter().zip(&values).map(|(key, value)| (key.as_bytes(), value.as_bytes())).collect();
+        Ok(Self(py.detach(|| {
+            let changes = pairs
+                .into_iter()
+                .map(|(key, value)| (merkle::leaf_hash(key_prefix, key), Some(merkle::leaf_hash(value_prefix, value))));
+            self.0.update(changes.collect())
+        })))
     }
 
     fn descend<'py>(&self, py: Python<'py>, key: &Bound<'py, PyBytes>) -> PyResult<DescentInPython<'py>> {
