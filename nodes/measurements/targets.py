@@ -34,8 +34,8 @@ STATE_KEYS = 10_000
 ROUNDS = 7
 ONE_CORE_BLOCKS = 2
 """On one core a block takes as long as any other; on two, the more there are the less the first one's wait counts."""
-PYTHON_BLOCKS = 3
-"""For two processes in Python: enough that the first block, for which one of them waits, does not count much."""
+PYTHON_BLOCKS = 6
+"""For two processes in Python: one of them waits while the first block is decoded and while the last is executed."""
 BATCH_MIN = 4_096
 """Signatures a batch in row 1, at the least."""
 CRAFTED = 10_000
