@@ -82,13 +82,18 @@ class NewFile:
         self._file.write(data)
         self.size += len(data)
 
-    def finish(self) -> None:
-        """Return when the file is on the disk under its name, in the place of an earlier one."""
+    def finish(self, *, another_follows: bool = False) -> None:
+        """Return when the file is on the disk under its name, in the place of an earlier one.
+
+        Args:
+            another_follows: Another file of the folder is finished next, and makes this one's name durable too.
+        """
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         self._partial.replace(self._path)
-        DiskFolder(self._path.parent).sync()
+        if not another_follows:
+            DiskFolder(self._path.parent).sync()
 
     def __enter__(self) -> Self:
         return self
@@ -126,10 +131,6 @@ class ChunkFile:
         """Yield the first `count` chunks."""
         for index in range(count):
             yield self.chunk(index)
-
-    def sync(self) -> None:
-        """Return when all that was written is on the disk."""
-        self._file.sync()
 
     def __enter__(self) -> Self:
         return self

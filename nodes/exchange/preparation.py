@@ -29,6 +29,7 @@ from ledger.registers.sharing.values import Grant
 from nodes.exchange.chunk_files import SEALED, TAGS, ChunkFolder, stem
 from nodes.exchange.databases.access import columns_of, conditions_of, granted_access
 from nodes.exchange.databases.database import Database, GrantedAccess, GrantedQuery
+from nodes.exchange.databases.errors import NotEnforcedError
 from nodes.exchange.errors import NoRoomError, QuestionError, StatementRefusedError
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.subjects import Tagger
@@ -95,8 +96,18 @@ class Source:
         return ANSWER_COLUMNS if self.verifies else self.query.columns
 
     def batches(self) -> Batches:
-        """Yield what is delivered. The database holds the limits of the grant before the first row is read."""
-        self.database.enforce(self.access)
+        """Yield what is delivered. The database holds the limits of the grant before the first row is read.
+
+        It says so itself, before the first row, if it does not; making it hold them again each time would take longer
+        than many a delivery.
+        """
+        try:
+            yield from self._read()
+        except NotEnforcedError:
+            self.database.enforce(self.access)
+            yield from self._read()
+
+    def _read(self) -> Batches:
         if self.verifies:
             yield [(self.database.exists(self.query),)]
         else:
@@ -172,7 +183,7 @@ def prepare_delivery(
                 report(rows)
             last, stream = sealer.finish()
             sealed.append(last)
-            tags.finish()
+            tags.finish(another_follows=True)
             # The ciphertext last: with it, all is there.
             sealed.finish()
     except OSError as error:

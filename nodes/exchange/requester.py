@@ -1,7 +1,8 @@
 """The side of a delivery that asked for the data.
 
 What comes is kept sealed until all of it is there, so that a cut costs only what was on its way, and nothing is written
-out that was not checked to the end. Then, in this order, each step found again after a crash:
+out that was not checked to the end. It is not synced: what a power loss takes is fetched again, because each chunk has
+its leaf. Then, in this order, each step found again after a crash:
 
     kept            offer compared with the ledger; chunks come, each compared with its leaf
     written         opened and checked; the output is complete beside its place
@@ -168,7 +169,6 @@ class Requester:
                         self._reject(received, "tampered", f"chunk {index + 1} of {len(leaves)} is another one")
                     file.put(index, chunk)
                     report(Progress("fetching", index + 1, len(leaves)))
-                file.sync()
             return received
         finally:
             connection.close()
