@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from ledger.blocks.checkpoint import checkpoint_text, cosignature_line, cosigned_bytes
 from ledger.crypto import edwards
@@ -212,6 +214,27 @@ def test_a_time_beyond_63_bits_does_not_count() -> None:
         (late,) = parse_note(f"{text}\n{line}\n").lines
         lines = (checkpoint.lines[0], late, *checkpoint.lines[2:])
         assert verdict_of(with_lines(LOG.quorum_proof, lines)) is verdict
+
+
+def test_every_statement_follows_the_published_schema() -> None:
+    """docs/mulu.entry-statement-1.schema.json: of what is good, refused, changed, foreign and unreadable."""
+    path = Path(__file__).resolve().parents[2] / "docs" / "mulu.entry-statement-1.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    note = LOG.quorum_proof.checkpoint
+    proofs = [LOG.quorum_proof, LOG.proof(note, position=0), LOG.proof(note, 9, None)]
+    proofs += [proof for _, proof in (*spoilt(LOG, LOG.quorum_proof), *spoilt_quorum(LOG, LOG.quorum_proof))]
+    texts = [*(proof.text().encode() for proof in proofs), b"", b"c2sp.org/tlog-proof@v1\n\xff", b"{}"]
+    verdicts = set()
+    for text in texts:
+        statement = verify_entry(text, LOG.policy.encode(), now_ms=NOW_MS)
+        validator.validate(statement.as_json())
+        verdicts.add(statement.verdict)
+    assert verdicts == set(Verdict)
+    shown = verify_entry(texts[0], LOG.policy.encode(), now_ms=NOW_MS).as_json()
+    for wrong in ({"verdict": "valid"}, {"remark": 1}, {"reason": "none"}, {"log_index": None}, {"not_checked": []}):
+        assert not validator.is_valid({**shown, **wrong})
 
 
 TEXT = LOG.quorum_proof.text().encode()
