@@ -18,8 +18,8 @@ Judge = Callable[[str, Iterable[dict[str, str]]], dict[str, str]]
 
 
 def judge_with(go: Path, folder: Path) -> Judge:
-    """Return what runs the programs, built into `folder`; skip the test if the modules were not fetched."""
-    programs = _built(go, folder)
+    """Return what runs the programs that take cases. Otherwise as `built`."""
+    programs = built(go, folder)
 
     def judge(program: str, cases: Iterable[dict[str, str]]) -> dict[str, str]:
         text = json.dumps(list(cases))
@@ -31,13 +31,14 @@ def judge_with(go: Path, folder: Path) -> Judge:
 
 
 @cache
-def _built(go: Path, out: Path) -> Path:
+def built(go: Path, out: Path) -> Path:
+    """Build the programs into `out`, once, and return it; skip the test if the modules were not fetched."""
     # Set-up, not a test, may fetch: the modules, and for an older Go the version that `go.mod` asks for.
     environment = {**os.environ, "GOPROXY": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     if (fetched := _run(go, "mod", "download", environment=environment)).returncode:
         skip_or_fail(f"needs Go's modules, which `make` fetches: {fetched.stderr.strip()}")
-    built = _run(go, "build", "-o", f"{out}/", "./cmd/...", environment=environment)
-    assert built.returncode == 0, built.stderr
+    done = _run(go, "build", "-o", f"{out}/", "./cmd/...", environment=environment)
+    assert done.returncode == 0, done.stderr
     return out
 
 

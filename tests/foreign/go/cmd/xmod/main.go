@@ -5,9 +5,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"mulu.example/tests/foreign/cases"
+	"mulu.example/tests/foreign/checkpoints"
 )
 
 func main() { cases.Judge(verify) }
@@ -25,7 +24,7 @@ func verify(c cases.Case) error {
 	if err != nil {
 		return err
 	}
-	logs, err := logsOf(c.Policy)
+	logs, err := checkpoints.Logs(c.Policy)
 	if err != nil {
 		return err
 	}
@@ -33,11 +32,11 @@ func verify(c cases.Case) error {
 	if err != nil {
 		return err
 	}
-	size, root, err := treeOf(signed)
+	tree, err := checkpoints.Tree(signed)
 	if err != nil {
 		return err
 	}
-	return tlog.CheckRecord(path, size, root, index, tlog.RecordHash(c.Entry))
+	return tlog.CheckRecord(path, tree.N, tree.Hash, index, tlog.RecordHash(c.Entry))
 }
 
 // read takes a tlog-proof apart, which x/mod does not know.
@@ -67,38 +66,4 @@ func read(proof []byte) (int64, tlog.RecordProof, []byte, error) {
 		path = append(path, hash)
 	}
 	return index, path, checkpoint, nil
-}
-
-// logsOf returns the verifiers of the policy's `log` lines.
-func logsOf(policy []byte) (note.Verifiers, error) {
-	var verifiers []note.Verifier
-	scanner := bufio.NewScanner(bytes.NewReader(policy))
-	for scanner.Scan() {
-		words := strings.Fields(scanner.Text())
-		if len(words) < 2 || words[0] != "log" {
-			continue
-		}
-		verifier, err := note.NewVerifier(words[1])
-		if err != nil {
-			return nil, err
-		}
-		verifiers = append(verifiers, verifier)
-	}
-	return note.VerifierList(verifiers...), scanner.Err()
-}
-
-func treeOf(signed *note.Note) (int64, tlog.Hash, error) {
-	lines := strings.Split(signed.Text, "\n")
-	if len(lines) != 4 || lines[0] != signed.Sigs[0].Name {
-		return 0, tlog.Hash{}, fmt.Errorf("not a checkpoint of the log that signed it")
-	}
-	size, err := strconv.ParseInt(lines[1], 10, 64)
-	if err != nil {
-		return 0, tlog.Hash{}, err
-	}
-	root, err := base64.StdEncoding.DecodeString(lines[2])
-	if err != nil || len(root) != tlog.HashSize {
-		return 0, tlog.Hash{}, fmt.Errorf("not a root: %q", lines[2])
-	}
-	return size, tlog.Hash(root), nil
 }
