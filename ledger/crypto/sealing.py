@@ -66,6 +66,12 @@ class NotSealedToThisKeyError(InvalidInputError):
     code = "not_sealed_to_this_key"
 
 
+class StreamTooLongError(InvalidInputError):
+    """The content is longer than one stream may be; ask for less at a time."""
+
+    code = "stream_too_long"
+
+
 class TamperedStreamError(InvalidInputError):
     """A chunk is not the one that was sealed in its place: changed, moved, repeated, or of another delivery."""
 
@@ -201,7 +207,7 @@ class StreamSealer:
         """Take the next bytes of the content, and yield the sealed chunks that they complete.
 
         Raises:
-            ValueError: The content is longer than a stream may be.
+            StreamTooLongError: The content is longer than a stream may be.
         """
         self._pending += content
         # The last chunk is never empty but in an empty stream, so a full one waits until something follows it.
@@ -225,7 +231,7 @@ class StreamSealer:
 
     def _seal(self, chunk: bytes, *, last: bool) -> bytes:
         if len(self._leaves) == CHUNKS_MAX:
-            raise ValueError(f"a stream has at most {CHUNKS_MAX} chunks of {CHUNK_BYTES_MAX} bytes")
+            raise StreamTooLongError(f"a stream has at most {CHUNKS_MAX} chunks of {CHUNK_BYTES_MAX} bytes")
         sealed = self._cipher.seal(len(self._leaves), chunk, last=last)
         self._leaves.append(sealed_leaf(sealed))
         self._content.append(tagged_leaf_hash(Tag.CONTENT_STREAM, chunk))

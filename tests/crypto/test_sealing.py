@@ -26,6 +26,7 @@ from ledger.crypto.sealing import (
     SealedStream,
     StreamOpener,
     StreamSealer,
+    StreamTooLongError,
     TamperedStreamError,
     TruncatedStreamError,
     content_commitment,
@@ -259,7 +260,7 @@ def test_a_stream_has_a_bounded_number_of_chunks(small_chunks: int, monkeypatch:
     """Content beyond the bound is refused where it is sealed, before anything of it is promised."""
     monkeypatch.setattr(sealing, "CHUNKS_MAX", 2)
     sealer = StreamSealer(KEYS, SCOPE)
-    with pytest.raises(ValueError, match="at most 2 chunks"):
+    with pytest.raises(StreamTooLongError, match="at most 2 chunks"):
         list(sealer.feed(bytes(64)))
 
 
