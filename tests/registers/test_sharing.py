@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ledger.blocks.record import Record
 from ledger.crypto.hashing import sha256
 from ledger.identifiers import CreditCode
+from ledger.members.departments import Department, department_key
 from ledger.registers.catalogue import Column, schema_hash
 from ledger.registers.directories.records import ApproveDataItem, WithdrawDataItem, WithdrawTable
 from ledger.registers.sharing.figures import ItemUse, Score, score_key, use_key
@@ -261,6 +262,19 @@ def test_an_objection_is_answered_and_can_be_disputed_once() -> None:
     assert found.status is ObjectionStatus.DISMISSED
     assert ledger.put(MARKET, dispute_rejection()) == ["not_disputable"]
     assert ledger.put(HOUSING, correct()) == ["objection_not_open"]
+
+
+def test_a_successor_speaks_for_the_department_that_asked() -> None:
+    """Once a reorganisation has ended that one: for its requests and grants, and to renew them."""
+    ledger = play(shared(), *DELIVERED)
+    assert ledger.put(TAX, acknowledge()) == ["not_the_requester"]
+    ended, successor = (ledger.state.get(department_key(name), Department) for name in (MARKET, TAX))
+    assert ended is not None
+    assert successor is not None
+    ledger.state.values[department_key(MARKET)] = replace(ended, valid_to=ledger.state.height, successors=(TAX,))
+    ledger.state.values[department_key(TAX)] = replace(successor, predecessors=(MARKET,))
+    play(ledger, (TAX, acknowledge()), (TAX, request("X2-R1", renews="AY-R1")), (HOUSING, grant("X2-R1")))
+    assert (grant_of(ledger).status, grant_of(ledger, "X2-R1").requester) == (GrantStatus.RENEWED, TAX)
 
 
 def test_the_last_day_belongs_to_the_grant() -> None:

@@ -9,7 +9,7 @@ from ledger.registers.context import Context
 from ledger.registers.sharing.days import end_ms, is_over
 from ledger.registers.sharing.duties import begin_duty, end_duty
 from ledger.registers.sharing.figures import count_use
-from ledger.registers.sharing.permissions import known, require_standing
+from ledger.registers.sharing.permissions import is_of, known, require_standing
 from ledger.registers.sharing.records import RevokeGrant
 from ledger.registers.sharing.refusals import SharingRefusal
 from ledger.registers.sharing.terms import terms_of
@@ -79,8 +79,8 @@ def require_renewable(name: str, data_item: str, context: Context) -> None:
     grant = context.get(grant_key(name), Grant)
     if grant is None:
         raise Refused(SharingRefusal.UNKNOWN_GRANT)
-    own = (grant.requester, grant.data_item) == (context.department, data_item)
-    if not own or grant.status is not GrantStatus.LIVE:
+    own = is_of(grant.requester, context.department, context)
+    if not own or grant.data_item != data_item or grant.status is not GrantStatus.LIVE:
         raise Refused(SharingRefusal.NOT_RENEWABLE)
 
 

@@ -13,7 +13,7 @@ from ledger.encoding import Canonical
 from ledger.members.departments import DIRECTORY_AUTHORITY, CreditCodeText
 from ledger.registers.catalogue import DataItem, data_item_key
 from ledger.registers.context import Context
-from ledger.registers.ownership import owner_of
+from ledger.registers.ownership import owner_of, stands_in
 from ledger.registers.shared import PUBLIC_BODIES, ReferenceRefusal
 from ledger.registers.sharing.records import (
     Acknowledge,
@@ -145,7 +145,7 @@ class Speaker(NamedTuple):
     owns: bool
     """Whether the data item is its own."""
     asked: bool
-    """Whether it made the request or objection."""
+    """Whether it, or a department whose successor it is, made the request or objection."""
 
 
 class Standing(NamedTuple):
@@ -157,7 +157,7 @@ class Standing(NamedTuple):
 
 
 def require_standing(
-    kind: type[Record], status: Enum, data_item: str, context: Context, *, requester: str | None = None
+    kind: type[Record], status: Enum, data_item: str, context: Context, *, requester: CreditCodeText | None = None
 ) -> Standing:
     """Check that the signing department may state a record of `kind`.
 
@@ -172,10 +172,16 @@ def require_standing(
     item = context.get(data_item_key(data_item), DataItem)
     if item is None:
         raise Refused(ReferenceRefusal.UNKNOWN_DATA_ITEM)
-    owner = owner_of(item, context)
-    speaker = Speaker(context.roles, owns=context.department == owner, asked=context.department == requester)
+    owner, department = owner_of(item, context), context.department
+    asked = requester is not None and is_of(requester, department, context)
+    speaker = Speaker(context.roles, owns=department == owner, asked=asked)
     party = party_of(kind, status, speaker, item_counts=item.counts)
     return Standing(party, item, owner)
+
+
+def is_of(requester: CreditCodeText, department: CreditCodeText, context: Context) -> bool:
+    """Return whether `department` made a request, or took the place of the one that did in a reorganisation."""
+    return department == requester or stands_in(department, requester, context)
 
 
 def require_authority(kind: type[Record], context: Context) -> None:
