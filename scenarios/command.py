@@ -51,6 +51,9 @@ what --keep leaves in its directory:
 DURATION_S = 30
 """Live: what a working day is compressed into when nothing else is asked for."""
 
+DAYS_MIN, DAYS_MAX = 7, 400
+"""Virtual: a week has working days enough for a certificate's life; the city's calendar has a good year."""
+
 DEFAULT_SEED = 1
 
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)?")
@@ -85,6 +88,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="TIME",
         help=f"live: time for the working day's records, for example 15 or 2m (default {DURATION_S}s); "
         "virtual runs keep office hours on their own clock",
+    )
+    parser.add_argument(
+        "--days",
+        type=_count(DAYS_MIN, DAYS_MAX),
+        metavar="N",
+        help="virtual: N calendar days of the city, with data shared at its full pace, late answers and mishaps; "
+        "the other records are spread over them",
     )
     parser.add_argument("--records", type=_count(1, 10_000_000), metavar="N", help="submit about N records in all")
     parser.add_argument(
@@ -183,6 +193,7 @@ def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> Si
                 seed=options.seed,
                 start_ms=launcher.network.genesis.created_ms,
                 span="live",
+                chain=launcher.network.genesis.chain,
                 duration_ms=1000 * (options.duration or DURATION_S),
                 records=options.records,
             )
@@ -210,15 +221,23 @@ def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> Si
 def _run_virtual(options: argparse.Namespace, city: City, progress: Progress) -> SimulationResult:
     from scenarios.beijing.story import BeijingStory
     from scenarios.report import result_of
-    from scenarios.virtual import play, virtual_parameters
+    from scenarios.virtual import found, play
 
     start_ms = int(city.workload.start.timestamp() * 1000)
-    story = BeijingStory(city, seed=options.seed, start_ms=start_ms, span="virtual", records=options.records)
-    outcome = play(
+    network = found(city, seed=options.seed, start_ms=start_ms)
+    story = BeijingStory(
         city,
-        story,
         seed=options.seed,
         start_ms=start_ms,
+        span="virtual",
+        chain=network.genesis.chain,
+        records=options.records,
+        days=options.days,
+    )
+    outcome = play(
+        network,
+        story,
+        seed=options.seed,
         shared_cache=not options.no_shared_cache,
         listener=progress,
     )
@@ -226,7 +245,7 @@ def _run_virtual(options: argparse.Namespace, city: City, progress: Progress) ->
         outcome.evidence,
         city,
         scenario=options.scenario,
-        engine=virtual_parameters(len(city.validators)).engine,
+        engine=network.genesis.parameters.engine,
         mode="virtual",
         seed=options.seed,
         backend=ANY_BACKEND,
@@ -297,7 +316,9 @@ def _problem_with(options: argparse.Namespace, validators: int) -> str | None:
     if options.engine == "solo" and validators > 1:
         return f"--engine solo is one node alone, and there are {validators}: add --departments 1"
     if options.virtual and options.duration is not None:
-        return "--virtual keeps office hours on its own clock: say how much with --records instead of --duration"
+        return "--virtual keeps office hours on its own clock: say how much with --days or --records, not --duration"
+    if options.days is not None and not options.virtual:
+        return "--days passes on a virtual clock: add --virtual, or say with --duration how long a live run works"
     if options.virtual and options.engine == "jolteon" and validators == 1:
         return "--virtual runs a single department with --engine solo"
     return None

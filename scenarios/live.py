@@ -24,7 +24,7 @@ from scenarios.answers import Answers
 from scenarios.evidence.checks import Bundle, Evidence
 from scenarios.evidence.forms import read_envelope
 from scenarios.evidence.journal import read_journals
-from scenarios.evidence.network import read_genesis
+from scenarios.evidence.network import read_genesis, read_working_days
 from scenarios.progress import Progress
 from scenarios.story import IssuedCertificate, Phase, Sealer, Story, Submission
 
@@ -104,7 +104,8 @@ class LiveDriver:
 
     def collect(self, root: Path) -> LiveOutcome:
         """Read what the nodes, now stopped, left under `root`, and return it with what the gateways promised."""
-        signers = read_genesis(self._launcher.network.genesis.encode())
+        raw_genesis = self._launcher.network.genesis.encode()
+        signers = read_genesis(raw_genesis)
         journals, unreadable = read_journals({code: root / code for code in self._launcher.codes}, chain=signers.chain)
         evidence = Evidence(
             signers=signers,
@@ -116,6 +117,7 @@ class LiveDriver:
             bundles=self._bundles,
             bundle_types_expected=len({issued.type_code for issued in self._story.issued.values()}),
             policy=(root / "policy.txt").read_text(),
+            calendar=read_working_days(raw_genesis),
         )
         return LiveOutcome(evidence, tuple(self._answers.unexpected), tuple(self._latencies_ms))
 

@@ -23,6 +23,7 @@ from scenarios.evidence.summary import (
     figures_by_department,
     refused_by_code,
 )
+from scenarios.report_sharing import SharingFigures, sharing_figures
 
 SCHEMA: Literal["mulu.simulation/1"] = "mulu.simulation/1"
 
@@ -88,6 +89,8 @@ class SimulationResult:
     by_department: Mapping[str, DepartmentFigures]
     """By short code."""
     blocks: tuple[BlockOnLedger, ...]
+    sharing: SharingFigures | None
+    """None if nobody asked for data."""
     checks: tuple[CheckResult, ...]
     unexpected: tuple[str, ...]
     """Answers that the story did not foresee, one sentence each."""
@@ -117,6 +120,7 @@ class SimulationResult:
                 code: {"accepted": f.accepted, "refused": f.refused, "blocks": f.blocks}
                 for code, f in self.by_department.items()
             },
+            "sharing": None if self.sharing is None else self.sharing.as_json(),
             "checks": {check.name: check.ok for check in self.checks},
             "check_details": {check.name: check.detail for check in self.checks},
             "unexpected": list(self.unexpected),
@@ -176,6 +180,9 @@ class SimulationResult:
             f"Certificates: {sum(statuses.values()):,} of {len(self.certificates)} types",
             ((status, f"{count:,}") for status, count in statuses.items()),
         )
+        if self.sharing is not None:
+            asked = sum(sum(outcomes.values()) for outcomes in self.sharing.requests.values())
+            yield from _section(f"Sharing: {asked:,} requests for data", self.sharing.lines())
         yield from _section(
             "Checks, computed from the nodes' files after they stopped",
             ((check.name, f"{'yes' if check.ok else 'NO '}  {check.detail}") for check in self.checks),
@@ -209,15 +216,17 @@ def result_of(
     accepted: dict[str, int] = {}
     refused: dict[str, int] = {}
     certificates: dict[str, dict[str, int]] = {}
+    sharing: SharingFigures | None = None
+    codes = {str(row.uscc): row.code for row in city.departments}
     checks = run_checks(evidence)
     try:
         blocks = tuple(blocks_of(longest(evidence)))
         figures = figures_by_department(evidence)
         accepted, refused = accepted_by_kind(evidence), refused_by_code(evidence)
         certificates = certificates_by_type(evidence)
+        sharing = sharing_figures(evidence, codes)
     except EvidenceError as error:
         unexpected = (*unexpected, f"The ledger cannot be counted: {error}")
-    codes = {str(row.uscc): row.code for row in city.departments}
     types = {row.code: row for row in city.certificate_types}
     return SimulationResult(
         scenario=scenario,
@@ -242,6 +251,7 @@ def result_of(
         ),
         by_department={codes.get(credit_code, credit_code): figure for credit_code, figure in figures.items()},
         blocks=blocks,
+        sharing=sharing,
         checks=tuple(checks),
         unexpected=tuple(unexpected),
         timing=timing,

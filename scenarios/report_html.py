@@ -19,9 +19,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from scenarios.beijing.city import City, DepartmentRow
-from scenarios.evidence.checks import ACCEPTED, Evidence, longest
+from scenarios.evidence.checks import Evidence, longest
 from scenarios.evidence.forms import EvidenceError
-from scenarios.evidence.summary import DepartmentFigures, records_of
+from scenarios.evidence.records import ACCEPTED, records_of
+from scenarios.evidence.summary import DepartmentFigures
+from scenarios.flow_picture import flow_picture
 from scenarios.report import SimulationResult, cause_of
 
 CHECKS_IN_WORDS: Mapping[str, tuple[str, str]] = {
@@ -41,6 +43,10 @@ CHECKS_IN_WORDS: Mapping[str, tuple[str, str]] = {
         "Mistakes refused",
         "Every deliberate mistake was refused, with exactly the reason it should get, where it should be noticed.",
     ),
+    "every_breach_recorded": (
+        "Lateness on record",
+        "Whatever was not done in time is on the ledger as such, by itself, in the first block after its last day.",
+    ),
     "every_bundle_verifies": (
         "Certificates provable",
         "A certificate of every type, taken out of the network as a file, proves itself without the network.",
@@ -53,6 +59,20 @@ ROLES_IN_WORDS = {
     "auditor": "audits",
     "department": "department",
     "provider": "provides data",
+}
+
+SHARING_TYPES_IN_WORDS = {
+    "unconditional": ("Unconditional", "granted at once, by the catalogue alone"),
+    "conditional": ("Conditional", "the owner answers within ten working days"),
+    "not_shared": ("Not shared", "the directory authority decides, upon a named law"),
+}
+
+DUTIES_IN_WORDS = {
+    "answer": "answer a request",
+    "decide": "decide upon a request or objection",
+    "deliver": "deliver what was granted",
+    "acknowledge": "say whether a delivery arrived",
+    "correct": "answer an objection",
 }
 
 STATUSES = ("valid", "suspended", "replaced", "withdrawn", "cancelled", "revoked")
@@ -163,6 +183,10 @@ def report_html(result: SimulationResult, evidence: Evidence, city: City) -> byt
         chart=records_over_time(result, evidence, city),
         refusals=[Refusal(label, count, *cause_of(label)) for label, count in result.refused.items()],
         statuses=_statuses(result),
+        sharing=result.sharing,
+        sharing_types=SHARING_TYPES_IN_WORDS,
+        duties=DUTIES_IN_WORDS,
+        flow=None if result.sharing is None else flow_picture(result.sharing.flows),
         names={row.code: row for row in city.departments},
         verify=_verify_command(result, evidence, city),
         assumed_types=sum(row.source == "assumption" for row in city.certificate_types),

@@ -6,7 +6,7 @@ envelopes, sends them, and notes what came back; it decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -71,6 +71,17 @@ class IssuedCertificate:
     """Whether the story leaves it valid: neither suspended, revoked nor replaced."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A department's node loses power and comes back."""
+
+    department: str
+    """Short code."""
+    from_ms: int
+    until_ms: int
+    """Unix times."""
+
+
 class Story(Protocol):
     """A scenario's whole plot, decided by its seed."""
 
@@ -78,6 +89,10 @@ class Story(Protocol):
     """How many wrong records or envelopes of each code the phases hold."""
     issued: Mapping[str, IssuedCertificate]
     """By identifier; complete once `phases` is exhausted."""
+    outages: Sequence[Outage]
+    """Nodes that go down on the way; a live driver has none."""
+    ends_ms: int | None
+    """Unix time until which the network runs on, so that what is due then becomes due; None for the last receipt."""
 
     def phases(self) -> Iterator[Phase]:
         """Yield the phases in order."""

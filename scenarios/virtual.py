@@ -27,7 +27,7 @@ from scenarios.beijing.network import FoundedNetwork, found_from_seed
 from scenarios.evidence.checks import Bundle, Evidence
 from scenarios.evidence.forms import read_envelope
 from scenarios.evidence.journal import read_journal
-from scenarios.evidence.network import read_genesis
+from scenarios.evidence.network import read_genesis, read_working_days
 from scenarios.simulator.cluster import Cluster, ClusterOptions
 from scenarios.simulator.members import Seat
 from scenarios.simulator.node import Member, Node, Watcher
@@ -106,29 +106,31 @@ def virtual_parameters(validators: int) -> Parameters:
     )
 
 
+def found(city: City, *, seed: int, start_ms: int) -> FoundedNetwork:
+    """Return the city's network, founded at `start_ms` (Unix time) with keys from the seed."""
+    parameters = virtual_parameters(len(city.validators))
+    return found_from_seed(city, name=NETWORK, seed=seed, created_ms=start_ms, parameters=parameters)
+
+
 def play(
-    city: City,
+    network: FoundedNetwork,
     story: Story,
     *,
     seed: int,
-    start_ms: int,
     shared_cache: bool = True,
     checked: bool = True,
     listener: Listener | None = None,
 ) -> VirtualOutcome:
-    """Found the city's network at `start_ms`, play `story` on it, and return what is left behind.
+    """Play `story` on a network from its founding on, and return what is left behind.
 
     Args:
-        seed: Decides the keys, and the delays and ties of the virtual network.
+        seed: Decides the delays and ties of the virtual network.
         shared_cache: Whether members share what they have decoded and verified; the outcome is the same without.
         checked: Whether the invariants of consensus are watched on the way.
 
     Raises:
         VirtualRunFailedError: A gateway refused what it should have taken, or a receipt did not come.
     """
-    network = found_from_seed(
-        city, name=NETWORK, seed=seed, created_ms=start_ms, parameters=virtual_parameters(len(city.validators))
-    )
     driver = VirtualDriver(network, story, seed=seed, shared_cache=shared_cache, checked=checked, listener=listener)
     driver.play()
     return driver.collect()
@@ -214,8 +216,15 @@ class VirtualDriver:
             VirtualRunFailedError: A gateway refused what it should have taken, or a receipt did not come.
         """
         self._cluster.run_until(self._cluster.now_ms + CONNECTED_AFTER_MS)
+        for outage in self._story.outages:
+            node = self._cluster.node_of(self._credit_codes[outage.department])
+            self._cluster.at(outage.from_ms, self._cluster.crash, node.instance)
+            self._cluster.at(outage.until_ms, self._cluster.restart, node.instance)
         for phase in self._story.phases():
             self._play_phase(phase)
+        if self._story.ends_ms is not None:
+            # One more idle block after the end acts upon what fell due by then.
+            self._cluster.run_until(self._story.ends_ms + 2 * IDLE_MS)
 
     def collect(self) -> VirtualOutcome:
         """Fetch the bundles, and return them with all that the departments' disks hold."""
@@ -234,6 +243,7 @@ class VirtualDriver:
             bundles=bundles,
             bundle_types_expected=len({issued.type_code for issued in self._story.issued.values()}),
             policy=self._policy(),
+            calendar=read_working_days(raw_genesis),
         )
         return VirtualOutcome(
             evidence=evidence,

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 from ledger.proofs.verify import verify_bundle
 from scenarios.beijing.city import load_city
 from scenarios.beijing.story import BeijingStory
-from scenarios.virtual import play
+from scenarios.virtual import found, play
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "scenarios" / "beijing" / "sample"
 
@@ -39,8 +39,9 @@ def sample_files() -> dict[str, bytes]:
     """Return the generated files by name."""
     city = load_city().first(DEPARTMENTS)
     start_ms = city.workload.start_ms
-    story = BeijingStory(city, seed=SEED, start_ms=start_ms, span="virtual")
-    evidence = play(city, story, seed=SEED, start_ms=start_ms).evidence
+    network = found(city, seed=SEED, start_ms=start_ms)
+    story = BeijingStory(city, seed=SEED, start_ms=start_ms, span="virtual", chain=network.genesis.chain)
+    evidence = play(network, story, seed=SEED).evidence
     bundle = next(bundle for bundle in evidence.bundles if f".{TYPE_CODE}." in bundle.name)
     statement = verify_bundle(bundle.content, evidence.policy, now_ms=NOW_MS)
     return {

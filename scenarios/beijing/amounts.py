@@ -16,6 +16,9 @@ ISSUES_MIN = 80
 KIND_MIN = 5
 """Each kind of record is seen at least this often."""
 
+SHARE_REQUESTS_MIN = 24
+"""Below this some answers would not be seen: refusals, disputes."""
+
 SHIFTS_MIN = 4
 """Half-days that the shortest run has: what is issued in the first is suspended in the next and lifted in the third."""
 
@@ -25,6 +28,9 @@ RECORDS_PER_SHIFT = 400
 REPLACEMENTS_PER_1000_ISSUES = 20
 COPIES_PER_1000_ISSUES = 20
 """Assumptions; the workload does not say."""
+
+RECORDS_PER_REQUEST = 3
+"""A request for data, sometimes an answer, and for each delivery two, if the run lasts: about three."""
 
 RECORDED_VERIFICATIONS = 40
 """One verification in so many is recorded (assumption): most are made offline and nobody hears of them."""
@@ -44,18 +50,30 @@ class Amounts:
     copies: int
     verifications: int
     data_item_versions: int
+    share_requests: int
+    """Each is followed by an answer, deliveries and more."""
     shifts: int
     """Working half-days."""
 
     @classmethod
-    def of(cls, city: City, whole: City, records: int | None, set_up: int) -> Amounts:
+    def of(cls, city: City, whole: City, records: int | None, set_up: int, shifts: int | None = None) -> Amounts:
         """Return the amounts for the departments of `city`.
 
         Args:
             whole: The city with all its departments: the share of `city` in its work decides.
             records: How many records to submit in all, about; None for the usual number.
             set_up: How many of them precede the first shift.
+            shifts: Working half-days, if they are given: data are then shared at the city's full pace, and all else is
+                spread over them.
         """
+        amounts = cls._of(city, whole, records, set_up)
+        if shifts is None:
+            return amounts
+        per_day = city.workload.per_working_day.share_requests * _data_sets(city) / _data_sets(whole)
+        return replace(amounts, shifts=shifts, share_requests=max(KIND_MIN, round(per_day * shifts / 2)))
+
+    @classmethod
+    def _of(cls, city: City, whole: City, records: int | None, set_up: int) -> Amounts:
         share = _weight(city) / _weight(whole)
         if records is None:
             return cls._for_issues(city, whole, round(ISSUES_OF_CITY * share))
@@ -85,13 +103,14 @@ class Amounts:
             copies=scaled(day.certificate_issues * COPIES_PER_1000_ISSUES / 1_000),
             verifications=scaled(day.verifications / RECORDED_VERIFICATIONS),
             data_item_versions=scaled(day.data_item_versions * data_share),
+            share_requests=max(SHARE_REQUESTS_MIN, scaled(day.share_requests * data_share)),
             shifts=SHIFTS_MIN,
         )
         return replace(amounts, shifts=max(SHIFTS_MIN, -(-amounts.records // RECORDS_PER_SHIFT)))
 
     @property
     def records(self) -> int:
-        """All of them; a data item's version is published and approved."""
+        """All of them, about; a data item's version is published and approved."""
         return (
             self.issues
             + self.changes
@@ -102,6 +121,7 @@ class Amounts:
             + self.copies
             + self.verifications
             + 2 * self.data_item_versions
+            + RECORDS_PER_REQUEST * self.share_requests
         )
 
 

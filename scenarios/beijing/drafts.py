@@ -19,10 +19,17 @@ class Draft:
 
     Args:
         envelope_size: Draws how many records the next envelope takes.
+        absent: Short code of a department whose node is down, or empty.
     """
 
     def __init__(
-        self, city: City, name: str, slot: Slot, draws: Stream, envelope_size: Callable[[Stream], int]
+        self,
+        city: City,
+        name: str,
+        slot: Slot,
+        draws: Stream,
+        envelope_size: Callable[[Stream], int],
+        absent: str = "",
     ) -> None:
         self.day = slot.day
         self._city = city
@@ -33,6 +40,7 @@ class Draft:
         self._entries: dict[str, list[Entry]] = {row.code: [] for row in city.departments}
         self._faulty: list[Submission] = []
         self._authority = city.with_role("directory_authority")[0].code
+        self._absent = absent
 
     def add(self, department: str, record: Record, expected: str = ACCEPTED) -> None:
         """Let a department, named by its short code, state a record."""
@@ -65,10 +73,14 @@ class Draft:
     def _submission(self, department: str, entries: list[Entry], fault: Fault | None) -> Submission:
         return Submission(
             department=department,
-            # Members without a node go through the directory authority's.
-            through=department if self._city.department(department).kind == "validator" else self._authority,
+            through=self._gateway_of(department),
             records=tuple(record for record, _ in entries),
             expected=tuple(expected for _, expected in entries),
             fault=fault,
             at_ms=self._slot.draw_ms(self._draws),
         )
+
+    def _gateway_of(self, department: str) -> str:
+        """Return its own node, or that of the directory authority if it has none that is up."""
+        has_node = self._city.department(department).kind == "validator" and department != self._absent
+        return department if has_node else self._authority

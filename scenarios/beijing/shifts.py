@@ -15,6 +15,7 @@ from scenarios.beijing.certificates import ENDINGS, Files
 from scenarios.beijing.city import CertificateTypeRow, City, DataItemRow
 from scenarios.beijing.drafts import Draft
 from scenarios.beijing.planted import Planter
+from scenarios.beijing.zipf import Zipf
 from scenarios.simulator.streams import Streams
 from scenarios.story import Fault
 
@@ -40,6 +41,7 @@ class Shifts:
         # The last shift approves and publishes nothing.
         self._versions = [*spread(amounts.data_item_versions, count - 1), 0]
         self._planted = self._deal_planted(count)
+        self._items = Zipf(city, city.data_items)
         self._revisions = {row.id: 1 for row in city.data_items}
         self._waiting: list[DataItemRow] = []
         """Data items whose newest version waits for approval."""
@@ -122,20 +124,11 @@ class Shifts:
             draft.add(self._city.owner_of(row.responsibility).code, record)
 
     def _draw_items(self, count: int, *, besides: Sequence[DataItemRow]) -> list[DataItemRow]:
-        """Return up to `count` different data items, those with the richest owners most often (Zipf)."""
-        rows = sorted(self._city.data_items, key=lambda row: -self._city.owner_of(row.responsibility).data_sets)
-        exponent = self._city.workload.zipf_exponent
-        # Whole numbers, so that adding them up rounds nowhere.
-        weights = {row.id: int(1_000_000 / rank**exponent) + 1 for rank, row in enumerate(rows, 1)}
-        left = [row for row in rows if row not in besides]
-        drawn = []
-        for _ in range(min(count, len(left))):
-            ticket = self._draws.below(sum(weights[row.id] for row in left))
-            for row in left:
-                if (ticket := ticket - weights[row.id]) < 0:
-                    break
-            left.remove(row)
-            drawn.append(row)
+        """Return up to `count` different data items."""
+        drawn: list[DataItemRow] = []
+        for _ in range(count):
+            if (row := self._items.draw(self._draws, [*besides, *drawn])) is not None:
+                drawn.append(row)
         return drawn
 
     def _write_planted(self, number: int, draft: Draft) -> None:

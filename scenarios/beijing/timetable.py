@@ -9,8 +9,6 @@ from scenarios.beijing.city import City, Workload
 from scenarios.simulator.streams import Stream
 
 HOUR_MS = 3_600_000
-QUARTER_MS = HOUR_MS // 4
-"""Gateways send what their offices have put together every quarter of an hour."""
 
 NOON_HOUR = 13
 """The hour with which the second half of a working day begins."""
@@ -37,7 +35,8 @@ class Slot:
             return 0
         hour = self._hour(draws.below(sum(share for _, share in self.hours)))
         if self.length_ms is None:
-            return hour * HOUR_MS + draws.below(4) * QUARTER_MS
+            # On the hour gateways send what their offices have put together.
+            return hour * HOUR_MS
         return (hour * HOUR_MS + draws.below(HOUR_MS)) * self.length_ms // (SHIFT_HOURS * HOUR_MS)
 
     def _hour(self, ticket: int) -> int:
@@ -54,8 +53,7 @@ def office_hours(city: City, start_ms: int, set_up: int, shifts: int) -> list[Sl
         start_ms: Unix time; if its day is not worked, the run begins with the next one that is.
     """
     calendar = city.calendar
-    today = calendar.day_at(start_ms)
-    first = today if calendar.is_working_day(today) else calendar.due_day(today, 1)
+    first = _first_day(calendar, start_ms)
     # The first hour is left to the nodes to find each other.
     first_hour = min(city.workload.hours) + 1
     slots = [Slot(format_day(first), _at(calendar, first, first_hour + step), (), None) for step in range(set_up)]
@@ -65,6 +63,24 @@ def office_hours(city: City, start_ms: int, set_up: int, shifts: int) -> list[Sl
         begin, hours = halves[shift % 2]
         slots.append(Slot(format_day(day), _at(calendar, day, begin), hours, None))
     return slots
+
+
+def half_days_within(city: City, start_ms: int, days: int) -> int:
+    """Return how many working half-days follow the day of set-up within `days` calendar days from the start."""
+    calendar = city.calendar
+    first, last = _first_day(calendar, start_ms), calendar.day_at(start_ms) + days - 1
+    return 2 * sum(calendar.is_working_day(Day(day)) for day in range(first + 1, last + 1))
+
+
+def end_of_days_ms(city: City, start_ms: int, days: int) -> int:
+    """Return the last millisecond of the last of `days` calendar days from the start."""
+    calendar = city.calendar
+    return calendar.end_of_day_ms(Day(calendar.day_at(start_ms) + days - 1))
+
+
+def _first_day(calendar: Calendar, start_ms: int) -> Day:
+    today = calendar.day_at(start_ms)
+    return today if calendar.is_working_day(today) else calendar.due_day(today, 1)
 
 
 def compressed(city: City, start_ms: int, set_up: int, shifts: int, duration_ms: int) -> list[Slot]:

@@ -15,9 +15,9 @@ from ledger.proofs.verify import verify_bundle
 from scenarios.evidence.forms import EvidenceError, pack, payload_leaf
 from scenarios.evidence.journal import Journal
 from scenarios.evidence.network import Signers, check_checkpoint, check_commit
+from scenarios.evidence.sharing import check_deadlines, sharing_of
 from scenarios.evidence.trees import RunningRoot, leaf, root
-
-ACCEPTED = 0
+from scenarios.evidence.working_days import WorkingDays
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class Evidence:
     bundles: Sequence[Bundle] = ()
     bundle_types_expected: int = 0
     policy: str = ""
+    calendar: WorkingDays | None = None
+    """The working days that the genesis sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +222,22 @@ def every_bundle_verifies(evidence: Evidence) -> str:
     return f"{len(evidence.bundles)} bundles of {len(types)} types"
 
 
+def every_breach_recorded(evidence: Evidence) -> str:
+    """Whatever was not done in time is a breach, in the first block after the deadline; nothing else is."""
+    if evidence.calendar is None:
+        raise EvidenceError("the genesis and its calendar are not there")
+    journal = longest(evidence)
+    sharing = sharing_of(journal, evidence.calendar)
+    check_deadlines(journal, sharing)
+    return f"{len(sharing.breaches)} breaches of {len(sharing.requests)} requests and what followed"
+
+
 CHECKS: tuple[Callable[[Evidence], str], ...] = (
     one_block_per_height,
     equal_roots,
     every_acknowledged_record_once,
     every_planted_error_refused,
+    every_breach_recorded,
     every_bundle_verifies,
 )
 

@@ -105,6 +105,8 @@ class ExecutedHeight:
     state_root: bytes
     results: tuple[bytes, ...]
     """For each envelope the codes of its records."""
+    deadlines: tuple[bytes, ...]
+    """State keys of what the block found to be due, in the order in which it acted upon them."""
     record: bytes
     """The block record's own bytes, a leaf of the log."""
 
@@ -195,10 +197,12 @@ def payload_leaf(raw: bytes) -> bytes:
 def read_executed(raw: bytes) -> ExecutedHeight:
     """Return what an EXECUTED frame says."""
     results, record = fields(unpack(raw), "executed", tuple, tuple)
-    height, block, parent, time_ms, state_root, _validators, _deadlines = fields(
+    height, block, parent, time_ms, state_root, _validators, deadlines = fields(
         record, "log-block", int, bytes, bytes, int, bytes, bytes, tuple
     )
-    return ExecutedHeight(height, block, parent, time_ms, state_root, _all_bytes(results), pack(record))
+    return ExecutedHeight(
+        height, block, parent, time_ms, state_root, _all_bytes(results), _all_bytes(deadlines), pack(record)
+    )
 
 
 @lru_cache(maxsize=1 << 12)

@@ -6,6 +6,7 @@ import base64
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
@@ -23,6 +24,7 @@ from scenarios.evidence.forms import (
     tagged_hash,
     unpack,
 )
+from scenarios.evidence.working_days import WorkingDays
 
 _VOTE = struct.Struct(">32sQQ32sQ32s?Q32s32sQ")
 _NO_COMMIT = Commit(0, bytes(DIGEST_BYTES), bytes(DIGEST_BYTES), 0)
@@ -67,6 +69,21 @@ def read_genesis(raw: bytes) -> Signers:
         consensus=tuple(_public(key[0]) for key in keys),
         cosigner=tuple(_public(key[1]) for key in keys),
     )
+
+
+def read_working_days(raw: bytes) -> WorkingDays:
+    """Return the calendar that a genesis sets.
+
+    Raises:
+        EvidenceError: Not a genesis, or a day that is in no calendar.
+    """
+    _, _, parameters, calendar, _ = fields(unpack(raw), "genesis", str, int, tuple, tuple, tuple)
+    *_, utc_offset_hours = fields(parameters, "parameters", str, int, int, int, int, int)
+    days = [fields(day, "day", str, bool) for day in calendar]
+    try:
+        return WorkingDays({date.fromisoformat(day): worked for day, worked in days}, utc_offset_hours)
+    except ValueError as error:
+        raise EvidenceError(f"the calendar names a day that does not exist: {error}") from None
 
 
 def check_commit(signers: Signers, certificate: VoteCertificate) -> Commit:

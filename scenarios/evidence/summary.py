@@ -7,25 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger.registers import RULEBOOK
-from scenarios.evidence.checks import ACCEPTED, Evidence, longest
-from scenarios.evidence.forms import EvidenceError, Parts, read_envelope, unpack
+from scenarios.evidence.checks import Evidence, longest
+from scenarios.evidence.forms import EvidenceError, read_envelope
 from scenarios.evidence.journal import Journal
-
-
-@dataclass(frozen=True, slots=True)
-class RecordOnLedger:
-    """One record, where it stands and what became of it."""
-
-    height: int
-    time_ms: int
-    department: str
-    """Credit code of who signed."""
-    kind: str
-    """The record's tag, for example `certificates.issue`; `malformed` if it has none."""
-    code: int
-    """0 is accepted."""
-    parts: Parts
-    """Tag, version and fields."""
+from scenarios.evidence.records import ACCEPTED, records_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +23,6 @@ class BlockOnLedger:
     """Position of the proposing validator."""
     envelopes: int
     records: int
-
-
-def records_of(journal: Journal) -> Iterator[RecordOnLedger]:
-    """Yield every record of the executed blocks, in order."""
-    for height in range(1, journal.height + 1):
-        time_ms = journal.block_at(height).time_ms
-        for envelope, results in journal.results_at(height):
-            for record, code in zip(envelope.records, results, strict=True):
-                parts = _parts_of(record)
-                yield RecordOnLedger(height, time_ms, envelope.department, parts[0], code, parts)
 
 
 def blocks_of(journal: Journal) -> Iterator[BlockOnLedger]:
@@ -136,12 +111,3 @@ def _type_of(identifier: str) -> str:
 def label_of(number: int) -> str:
     """Return the name of a code in the log; a number that no register documents is shown as it is."""
     return RULEBOOK.codes[number].label if number in RULEBOOK.codes else f"code_{number}"
-
-
-def _parts_of(record: bytes) -> Parts:
-    try:
-        parts = unpack(record)
-    except EvidenceError:
-        parts = ()
-    # What departments sign may be anything; a record without a tag is on the ledger too, refused.
-    return parts if isinstance(parts, tuple) and parts and isinstance(parts[0], str) else ("malformed",)

@@ -29,7 +29,7 @@ from ledger.validation.envelopes import prepare_block
 from scenarios.evidence.checks import Acknowledged, Bundle, Evidence, Planted, run_checks
 from scenarios.evidence.forms import EvidenceError
 from scenarios.evidence.journal import read_journal
-from scenarios.evidence.network import read_genesis
+from scenarios.evidence.network import read_genesis, read_working_days
 from tests.proofs.memory_ledger import BLOCK_MS, IDENTIFIER, TYPE_CODE, MemoryLedger, issue
 from tests.proofs.small_network import MARKET_REGULATION, PUBLIC_SECURITY, REGISTRAR, cosign, found, key
 
@@ -217,6 +217,7 @@ def run_of(ledger: RecordedLedger) -> SmallRun:
         bundles=[Bundle("licence.json", build_bundle(ledger.view(), IDENTIFIER), now_ms)],
         bundle_types_expected=1,
         policy=make_policy(VALIDATORS, GENESIS.founders, parse_day("2027-12-31")),
+        calendar=read_working_days(GENESIS.encode()),
     )
     return SmallRun({node: list(ledger.frames) for node in NODES}, evidence)
 

@@ -40,6 +40,7 @@ ROOTS = checks.equal_roots.__name__
 ACKNOWLEDGED = checks.every_acknowledged_record_once.__name__
 PLANTED = checks.every_planted_error_refused.__name__
 BUNDLES = checks.every_bundle_verifies.__name__
+BREACHES = checks.every_breach_recorded.__name__
 
 BLOCK, QUORUM_CERTIFICATE, EXECUTED, CHECKPOINT = (
     FrameKind.BLOCK,
@@ -52,13 +53,14 @@ Spoil = Callable[[SmallRun], None]
 
 
 def test_every_check_holds_for_good_evidence() -> None:
-    """Five checks, each with what it counted."""
+    """Six checks, each with what it counted."""
     results = run_checks(good_run().read())
     assert [(result.name, result.ok, result.detail) for result in results] == [
         (BLOCKS, True, "5 heights in 4 journals"),
         (ROOTS, True, "6 heights, checkpoints up to height 5"),
         (ACKNOWLEDGED, True, "7 records in 5 envelopes"),
         (PLANTED, True, "4 planted errors of 3 kinds"),
+        (BREACHES, True, "0 breaches of 0 requests and what followed"),
         (BUNDLES, True, "1 bundles of 1 types"),
     ]
 

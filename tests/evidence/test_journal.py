@@ -14,11 +14,11 @@ from ledger.blocks.block import Block
 from ledger.encoding import decode
 from ledger.identifiers import ChainId, Height
 from ledger.storage.frames import Frame, FrameChain, FrameKind, first_link
-from scenarios.evidence.checks import Evidence, run_checks
+from scenarios.evidence.checks import CHECKS, Evidence, run_checks
 from scenarios.evidence.forms import EvidenceError, read_envelope, unpack
 from scenarios.evidence.journal import read_journal, read_journal_directory, read_journals
 from scenarios.evidence.network import read_genesis
-from scenarios.evidence.summary import records_of
+from scenarios.evidence.records import records_of
 from scenarios.evidence.trees import RunningRoot, leaf, root
 from tests.evidence.small_run import GENESIS, NODES, VALIDATORS, encode_frames, record_run
 from tests.proofs.small_network import MARKET_REGULATION, found
@@ -172,7 +172,7 @@ def _read_and_check(frames: list[Frame]) -> None:
         journal = read_journal("BM", encode_frames(frames), chain=GENESIS.chain)
     except EvidenceError:
         return
-    assert len(run_checks(Evidence(signers=SIGNERS, journals=[journal]))) == 5
+    assert len(run_checks(Evidence(signers=SIGNERS, journals=[journal]))) == len(CHECKS)
 
 
 def _frame(kind: int, height: int, payload: bytes) -> Frame:

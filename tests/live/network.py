@@ -74,6 +74,7 @@ def driver_of(launcher: Launcher, city: City, *, seed: int, duration_s: int, rec
         seed=seed,
         start_ms=launcher.network.genesis.created_ms,
         span="live",
+        chain=launcher.network.genesis.chain,
         duration_ms=1_000 * duration_s,
         records=records,
     )

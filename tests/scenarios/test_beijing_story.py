@@ -15,6 +15,7 @@ import pytest
 
 from ledger.crypto.commitments import Field, check_commitment, content_root
 from ledger.crypto.hashing import Tag
+from ledger.identifiers import ChainId
 from ledger.members.calendar import Day, parse_day
 from ledger.registers.catalogue import DataItem, Table, data_item_key, table_key
 from ledger.registers.certificates.identifier import parse_identifier
@@ -37,6 +38,7 @@ from tests.scenarios.executed_story import ExecutedStory, execute_story
 
 WHOLE = load_city()
 START_MS = WHOLE.workload.start_ms
+CHAIN = ChainId(bytes(32))
 SIZES = (1, 4, 7, 12, 53)
 HOUR_MS = 3_600_000
 
@@ -53,6 +55,7 @@ def told(n: int, span: str = "live", seed: int = 5, records: int | None = None) 
         seed=seed,
         start_ms=START_MS,
         span=span,
+        chain=CHAIN,
         duration_ms=15_000,
         records=records,  # type: ignore[arg-type]
     )
@@ -248,7 +251,7 @@ def test_salts_are_used_once() -> None:
 def test_the_same_seed_tells_the_same_story_and_another_another() -> None:
     """Records, times and openings are equal to the byte."""
     assert fingerprint(told(7)) == fingerprint(
-        BeijingStory(city_of(7), seed=5, start_ms=START_MS, span="live", duration_ms=15_000)
+        BeijingStory(city_of(7), seed=5, start_ms=START_MS, span="live", chain=CHAIN, duration_ms=15_000)
     )
     assert fingerprint(told(7)) != fingerprint(told(7, seed=6))
 
@@ -301,7 +304,7 @@ def test_virtual_runs_keep_office_hours() -> None:
 
 def test_a_virtual_run_waits_for_a_working_day() -> None:
     """A start on the first day of the October holiday leads to the ninth."""
-    story = BeijingStory(city_of(4), seed=1, start_ms=START_MS + 16 * 24 * HOUR_MS, span="virtual")
+    story = BeijingStory(city_of(4), seed=1, start_ms=START_MS + 16 * 24 * HOUR_MS, span="virtual", chain=CHAIN)
     assert WHOLE.calendar.day_at(phases_of(story)[0].starts_ms) == parse_day("2025-10-09")
 
 

@@ -57,7 +57,7 @@ def test_the_page_is_valid_and_tells_the_whole_run(mode: str) -> None:
     text = text_of(document)
     assert (
         document.find(f".//{HTML}h1").text
-        == "All 5 checks hold: 4 departments put 5 records on one ledger of 5 blocks."
+        == "All 6 checks hold: 4 departments put 5 records on one ledger of 5 blocks."
     )
     for words, _ in CHECKS_IN_WORDS.values():
         assert words in text
@@ -94,7 +94,7 @@ def test_a_failed_run_says_so_first() -> None:
     run.evidence.acknowledged = []
     document = parse(page(run))
     assert document.find(f".//{HTML}title").text.startswith("Not all is well")
-    assert document.find(f".//{HTML}h1").text.startswith("1 of 5 checks does not hold")
+    assert document.find(f".//{HTML}h1").text.startswith("1 of 6 checks does not hold")
     assert "fails Nothing lost, nothing twice" in text_of(document)
     assert "nothing was acknowledged" in text_of(document)
 

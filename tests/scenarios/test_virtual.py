@@ -14,7 +14,7 @@ from ledger.proofs.verify import verify_bundle
 from scenarios.beijing.city import City, load_city
 from scenarios.beijing.story import BeijingStory
 from scenarios.evidence.checks import run_checks
-from scenarios.virtual import VirtualOutcome, play
+from scenarios.virtual import VirtualOutcome, found, play
 
 START_MS = load_city().workload.start_ms
 
@@ -25,8 +25,9 @@ def city_of(n: int) -> City:
 
 def played_anew(n: int, *, seed: int = 5, shared_cache: bool = True) -> VirtualOutcome:
     city = city_of(n)
-    story = BeijingStory(city, seed=seed, start_ms=START_MS, span="virtual")
-    return play(city, story, seed=seed, start_ms=START_MS, shared_cache=shared_cache)
+    network = found(city, seed=seed, start_ms=START_MS)
+    story = BeijingStory(city, seed=seed, start_ms=START_MS, span="virtual", chain=network.genesis.chain)
+    return play(network, story, seed=seed, shared_cache=shared_cache)
 
 
 @cache
