@@ -264,7 +264,7 @@ mod tests {
     fn a_length_that_promises_too_much_ends_it() {
         assert!(!is_surely_canonical(b"\xDD\xFF\xFF\xFF\xFF\xDD\xFF\xFF\xFF\xFF"));
         assert!(!is_surely_canonical(&b"\x91".repeat(1_000)));
-        assert!(is_surely_canonical(&[&b"\x91".repeat(100_000)[..], b"\xC0"].concat()));
+        assert!(is_surely_canonical(&[&b"\x91".repeat(10_000)[..], b"\xC0"].concat()));
     }
 
     #[test]
