@@ -25,6 +25,9 @@ def verify_batch(items: Iterable[tuple[bytes, bytes, bytes]], entropy: bytes, ba
         TypeError: An item is not a tuple of three `bytes`.
     """
 
+def verify_batch_strictly(items: Iterable[tuple[bytes, bytes, bytes]], entropy: bytes, backend: str) -> list[bool]:
+    """Return as `verify_batch` whether plain OpenSSL accepts each, with the same arguments and errors."""
+
 def is_prime_order(public: bytes) -> bool:
     """Return whether `public` is the canonical encoding of a point in the prime-order group, not the identity."""
 

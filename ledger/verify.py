@@ -477,7 +477,9 @@ class Evidence:
                 raise CannotSayError(f"the policy knows no cosigner {name} with this key")
             if signers and known[0] <= signers[-1]:
                 raise CannotSayError(f"the cosignature of {known[0]} is out of order or repeated")
-            signed = f"cosignature/v1\ntime {int.from_bytes(blob[4:12], 'big')}\n{body}\n".encode()
+            time_s = int.from_bytes(blob[4:12], "big")
+            hold(time_s < 1 << 63, f"the cosignature of {name} says the time {time_s}, which is none")
+            signed = f"cosignature/v1\ntime {time_s}\n{body}\n".encode()
             self._signature(known[1], signed, blob[12:], f"the cosignature of {name}")
             signers.append(known[0])
         if len(signers) != self.policy.quorum:

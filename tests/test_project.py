@@ -101,7 +101,7 @@ def test_the_core_can_be_installed_alone(wheel: zipfile.ZipFile) -> None:
     folder = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
     metadata = message_from_bytes(wheel.read(f"{folder}/METADATA"))
     unconditional = {line.split(">")[0] for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
-    assert unconditional == {"cryptography", "google-crc32c", "msgpack", "msgspec", "rfc8785"}
+    assert unconditional == {"cryptography", "google-crc32c", "msgpack", "msgspec"}
     assert "mulu = nodes.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
 
 

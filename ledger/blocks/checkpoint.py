@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from binascii import a2b_base64, b2a_base64
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -114,9 +115,9 @@ def decode_base64(text: str) -> bytes:
         DecodeError: Not base64, or not the spelling that encoding the bytes gives.
     """
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = a2b_base64(text, strict_mode=True)
     except ValueError as error:
         raise DecodeError(f"not base64: {text[:40]!r}") from error
-    if not raw or base64.b64encode(raw).decode() != text:
+    if not raw or b2a_base64(raw, newline=False).decode() != text:
         raise DecodeError(f"not canonical base64: {text[:40]!r}")
     return raw

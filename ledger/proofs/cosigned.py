@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ledger.blocks.checkpoint import cosigned_bytes
-from ledger.crypto.signatures import verify_strict
+from ledger.crypto.signatures import StrictCheck, verify_strict
 from ledger.errors import InvalidInputError, SignatureError
 from ledger.identifiers import CreditCode
 from ledger.proofs.notes import SignatureLine, SignedCheckpoint
@@ -31,8 +31,13 @@ class NotEstablishedError(InvalidInputError):
     code = "not_established"
 
 
-def check_cosigned(note: SignedCheckpoint, policy: Policy) -> tuple[CreditCode, ...]:
+def check_cosigned(
+    note: SignedCheckpoint, policy: Policy, check: StrictCheck = verify_strict
+) -> tuple[CreditCode, ...]:
     """Return the departments that cosigned, in the order of their lines.
+
+    Args:
+        check: Checks each signature, or takes note of it for later.
 
     Raises:
         NotEstablishedError: Another network, a signer that the policy does not know, not exactly a quorum, or lines in
@@ -41,11 +46,11 @@ def check_cosigned(note: SignedCheckpoint, policy: Policy) -> tuple[CreditCode, 
     """
     if note.origin != policy.origin:
         raise NotEstablishedError(f"the bundle is of {note.origin}; the policy is for {policy.origin}")
-    log, *cosignatures = note.lines
+    body, (log, *cosignatures) = note.body, note.lines
     public = policy.log_keys.get(log.key_hash) if log.name == policy.origin else None
     if public is None:
         raise NotEstablishedError(f"the first line must be by a log key of the policy, and is by {log.name}")
-    _check_log_line(public, log, note.body)
+    _check_log_line(public, log, body, check)
     signers: list[CreditCode] = []
     for line in cosignatures:
         known = policy.cosigner_keys.get((line.name, line.key_hash))
@@ -56,7 +61,7 @@ def check_cosigned(note: SignedCheckpoint, policy: Policy) -> tuple[CreditCode, 
             raise NotEstablishedError(
                 f"the cosignature of {credit_code} follows that of {signers[-1]}: out of order or repeated"
             )
-        _check_cosignature(public, line, note.body)
+        _check_cosignature(public, line, body, check)
         signers.append(credit_code)
     if len(signers) != policy.quorum:
         raise NotEstablishedError(
@@ -113,18 +118,18 @@ def valid_lines(note: SignedCheckpoint, policy: TlogPolicy) -> tuple[SignatureLi
     return log, cosignatures
 
 
-def _check_log_line(public: bytes, line: SignatureLine, body: str) -> None:
+def _check_log_line(public: bytes, line: SignatureLine, body: str, check: StrictCheck = verify_strict) -> None:
     try:
-        verify_strict(public, body.encode(), line.signature)
+        check(public, body.encode(), line.signature)
     except SignatureError as error:
         raise SignatureError(f"the line of the log {line.name} does not verify") from error
 
 
-def _check_cosignature(public: bytes, line: SignatureLine, body: str) -> None:
+def _check_cosignature(public: bytes, line: SignatureLine, body: str, check: StrictCheck = verify_strict) -> None:
     time_s, signature = int.from_bytes(line.signature[:_TIME_BYTES], "big"), line.signature[_TIME_BYTES:]
     if time_s > _TIME_MAX:
         raise SignatureError(f"the cosignature of {line.name} says the time {time_s}; at most {_TIME_MAX} is one")
     try:
-        verify_strict(public, cosigned_bytes(body, time_s), signature)
+        check(public, cosigned_bytes(body, time_s), signature)
     except SignatureError as error:
         raise SignatureError(f"the cosignature of {line.name} does not verify") from error

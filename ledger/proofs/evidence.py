@@ -17,7 +17,7 @@ from msgspec import UnsetType
 from ledger.blocks.refusals import ACCEPTED
 from ledger.crypto.commitments import Field, check_commitment, verify_disclosure
 from ledger.crypto.hashing import Tag
-from ledger.crypto.signatures import verify_signature, verify_strict
+from ledger.crypto.signatures import StrictCheck, verify_signature, verify_strict
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import decode
 from ledger.errors import DecodeError, ProofError, SignatureError
@@ -60,15 +60,18 @@ class Evidence:
     holder: str | None
 
 
-def establish(bundle: Bundle, policy: Policy) -> Evidence:
+def establish(bundle: Bundle, policy: Policy, check: StrictCheck = verify_strict) -> Evidence:
     """Return what the bundle proves under the policy.
+
+    Args:
+        check: Checks each signature, or takes note of it for later.
 
     Raises:
         DecodeError: A value, record or entry in it cannot be read.
         NotEstablishedError: It is not evidence under this policy.
         ProofError, SignatureError: It can be read, and does not hold together.
     """
-    head = check_head(bundle.checkpoint, bundle.block, policy)
+    head = check_head(bundle.checkpoint, bundle.block, policy, check)
     log, root, state = head.log, head.block.state_root, bundle.state
     certificate = state.certificate.check(Certificate, key=certificate_key(bundle.certificate), root=root)
     kind = state.type.check(CertificateType, key=type_key(certificate.type_code), root=root)
@@ -94,7 +97,7 @@ def establish(bundle: Bundle, policy: Policy) -> Evidence:
     fields = _shown_fields(bundle, certificate)
     holder = _opened_holder(bundle, certificate)
     # Signatures come last: one that only this ledger's rule accepts is worth saying once all else is proven.
-    _check_signatures(bundle, everything, policy, root)
+    _check_signatures(bundle, everything, policy, root, check)
     return Evidence(
         head=head,
         certificate=certificate,
@@ -147,7 +150,9 @@ def _opened_holder(bundle: Bundle, certificate: Certificate) -> str | None:
     return bundle.holder.holder
 
 
-def _check_signatures(bundle: Bundle, records: tuple[LoggedRecord, ...], policy: Policy, root: bytes) -> None:
+def _check_signatures(
+    bundle: Bundle, records: tuple[LoggedRecord, ...], policy: Policy, root: bytes, check: StrictCheck
+) -> None:
     """Check every envelope's signature under the key that the state has for it."""
     headers = [record.entry.header for record in records]
     signers = sorted({(header.department, header.key_id) for header in headers})
@@ -163,12 +168,12 @@ def _check_signatures(bundle: Bundle, records: tuple[LoggedRecord, ...], policy:
             raise ProofError(f"the envelope at log entry {record.index} was signed for another network")
         if record.entry.suite != ED25519_SHA256:
             raise NotEstablishedError(f"the signature suite {record.entry.suite} is unknown here")
-        _check_signature(keys[header.department, header.key_id], header.id, record)
+        _check_signature(keys[header.department, header.key_id], header.id, record, check)
 
 
-def _check_signature(public: bytes, message: bytes, record: LoggedRecord) -> None:
+def _check_signature(public: bytes, message: bytes, record: LoggedRecord, check: StrictCheck) -> None:
     try:
-        verify_strict(public, message, record.entry.signature)
+        check(public, message, record.entry.signature)
     except SignatureError:
         verify_signature(public, message, record.entry.signature)
         raise NotEstablishedError(

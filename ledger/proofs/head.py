@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.blocks.log import BlockRecord
+from ledger.crypto.signatures import StrictCheck, verify_strict
 from ledger.identifiers import CreditCode
 from ledger.proofs.cosigned import NotEstablishedError, check_cosigned
 from ledger.proofs.inclusion import EntryProof, check_last_block
@@ -24,8 +25,11 @@ class Head:
     """The newest block, whose state root makes values true."""
 
 
-def check_head(checkpoint: str, block: EntryProof, policy: Policy) -> Head:
+def check_head(checkpoint: str, block: EntryProof, policy: Policy, check: StrictCheck = verify_strict) -> Head:
     """Return the head of the log that `checkpoint` and `block` show under the policy.
+
+    Args:
+        check: Checks each signature, or takes note of it for later.
 
     Raises:
         DecodeError: One of them cannot be read.
@@ -34,7 +38,7 @@ def check_head(checkpoint: str, block: EntryProof, policy: Policy) -> Head:
         ProofError, SignatureError: A signature does not verify, or the log does not hold the block record.
     """
     log = parse_note(checkpoint)
-    signers = check_cosigned(log, policy)
+    signers = check_cosigned(log, policy, check)
     record = check_last_block(block, size=log.size, root=log.root)
     if block.index != log.size - 1:
         raise NotEstablishedError(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ledger.blocks.log import BlockRecord, EnvelopeEntry
 from ledger.blocks.record import record_leaf
 from ledger.crypto.merkle import leaf_hash, verify_inclusion
-from ledger.encoding import Digest32, UInt63, decode
+from ledger.encoding import Digest32, decode
 from ledger.errors import ProofError
-from ledger.proofs.canonical_json import Document
+from ledger.proofs.canonical_json import Document, SafeIndex
 
 
 class EntryProof(Document, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class EntryProof(Document, frozen=True, kw_only=True):
 
     entry: bytes
     """Canonical bytes of an `EnvelopeEntry` or a `BlockRecord`."""
-    index: UInt63
+    index: SafeIndex
     path: tuple[Digest32, ...]
     """Siblings in the log's tree, from the leaf upwards."""
 
@@ -35,7 +35,7 @@ class RecordProof(Document, frozen=True, kw_only=True):
 
     record: bytes
     """Canonical bytes."""
-    position: UInt63
+    position: SafeIndex
     """Zero-based, among the records of the envelope."""
     path: tuple[Digest32, ...]
     """Siblings in the envelope's tree of records, from the leaf upwards."""

@@ -19,6 +19,7 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledger.blocks.checkpoint import (
     QuorumCheckpoint,
@@ -45,8 +46,7 @@ _LINE = re.compile(r"— (?P<name>[^\s+]{1,300}) (?P<signature>[A-Za-z0-9+/]+={0
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureLine:
+class SignatureLine(NamedTuple):
     """One signature line: a claim that the key with this name and hash signed."""
 
     name: str
@@ -155,7 +155,8 @@ def note_for(view: LedgerView) -> str:
 def _parse_line(line: str) -> SignatureLine:
     if not (match := _LINE.fullmatch(line)):
         raise DecodeError(f"not a signature line: {line[:100]!r}")
-    blob = decode_base64(match["signature"])
+    name, signature = match.groups()
+    blob = decode_base64(signature)
     if len(blob) <= 4:
-        raise DecodeError(f"the signature line of {match['name']} holds no signature")
-    return SignatureLine(match["name"], blob[:4], blob[4:])
+        raise DecodeError(f"the signature line of {name} holds no signature")
+    return SignatureLine(name, blob[:4], blob[4:])

@@ -26,7 +26,7 @@ SCHEMA = "mulu.doctor/1"
 PYTHON_MIN = (3, 11)
 
 PACKAGES = {
-    "core": ("cryptography", "google-crc32c", "msgpack", "msgspec", "rfc8785"),
+    "core": ("cryptography", "google-crc32c", "msgpack", "msgspec"),
     "node": ("fastapi", "httpx", "prometheus-client", "rich", "uvicorn"),
     "bench": ("pytest", "pytest-benchmark"),
 }

@@ -25,11 +25,13 @@ The policy says whose cosignatures count. Take it from somebody you trust, never
 EPILOG = """\
 example:
   mulu verify out/bundles/CERTIFICATE.json --policy out/policy.txt
+  mulu verify --batch out/bundles --policy out/policy.txt
 
 exit codes: 0 genuine, valid and recent
             3 no: forged or changed, or genuine but suspended, revoked, replaced or expired (the text says which)
             4 cannot say: no policy or that of another network, an unreadable or unknown form, too old
             2 the command was called wrongly
+with --batch: 0 if all are; 3 if one of them is "no"; else 4
 """
 
 _AGE = re.compile(r"([0-9]{1,9})([smhd])")
@@ -45,11 +47,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the certificate's bundle, or a tlog-proof")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the certificate's bundle, or a tlog-proof")
+    which.add_argument(
+        "--batch", type=Path, metavar="DIR", help="every *.json in this directory: a line each, and how many of what"
+    )
     parser.add_argument("--policy", type=Path, metavar="POLICY", help="policy.txt of the network that is trusted")
     parser.add_argument("--json", action="store_true", help="print the statement as one JSON object")
     parser.add_argument(
-        "--now", type=_time_ms, metavar="TIME", help="use this time instead of the clock: 2025-10-01T09:00:00+08:00"
+        "--now", type=time_ms, metavar="TIME", help="use this time instead of the clock: 2025-10-01T09:00:00+08:00"
     )
     parser.add_argument(
         "--max-age",
@@ -69,81 +75,80 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the statement and return its exit code."""
+    """Print the statement, or those of a directory, and return the exit code."""
     # Imported here, because `mulu verify --help` needs none of it.
     from ledger.proofs.bundle import BUNDLE_BYTES_MAX
     from ledger.proofs.policy import POLICY_BYTES_MAX
     from ledger.proofs.statement import Statement
     from ledger.proofs.tlog_proof import PROOF_BYTES_MAX
-    from ledger.proofs.verify import verify_bundle
+    from ledger.proofs.verify import Verifier
     from ledger.proofs.verify_entry import is_tlog_proof, verify_entry
 
+    shown = not arguments.quiet
+    now_ms = time.time_ns() // 1_000_000 if arguments.now is None else arguments.now
     try:
         if arguments.policy is None:
-            raise _NoPolicyError("no policy: name the trusted network's policy.txt with --policy")
-        policy = _read(arguments.policy, "policy", POLICY_BYTES_MAX)
-        bundle = _read(arguments.file, "bundle", max(BUNDLE_BYTES_MAX, PROOF_BYTES_MAX))
-        policy_text = _text_of(policy, arguments.policy)
-    except _UnreadableError as error:
+            raise NoPolicyError("no policy: name the trusted network's policy.txt with --policy")
+        policy = read_file(arguments.policy, "policy", POLICY_BYTES_MAX)
+        policy_text = text_of(policy, arguments.policy)
+        verifier = Verifier(policy_text, now_ms=now_ms, max_age_s=arguments.max_age, require=arguments.require)
+        if arguments.batch is not None:
+            from nodes.commands.verify_batch import verify_directory
+
+            return verify_directory(arguments.batch, verifier, as_json=arguments.json, quiet=arguments.quiet)
+        data = read_file(arguments.file, "bundle", max(BUNDLE_BYTES_MAX, PROOF_BYTES_MAX))
+        statement = verify_entry(data, policy, now_ms=now_ms) if is_tlog_proof(data) else verifier.verify(data)
+    except UnreadableError as error:
         print(f"mulu: {error} [{error.code}]", file=sys.stderr)
         statement = Statement.without_evidence(None, str(error), arguments.require)
         # People have just read the reason; a program still gets its object.
-        shown = arguments.json
-    else:
-        now_ms = time.time_ns() // 1_000_000 if arguments.now is None else arguments.now
-        if is_tlog_proof(bundle):
-            statement = verify_entry(bundle, policy, now_ms=now_ms)
-        else:
-            statement = verify_bundle(
-                bundle, policy_text, now_ms=now_ms, max_age_s=arguments.max_age, require=arguments.require
-            )
-        shown = True
-    if shown and not arguments.quiet:
+        shown = shown and arguments.json
+    if shown:
         as_json = arguments.json
         print(json.dumps(statement.as_json(), ensure_ascii=False, indent=2) if as_json else statement.as_text())
     return ExitCode(statement.exit_code)
 
 
-class _UnreadableError(LedgerError):
+class UnreadableError(LedgerError):
     """A file that is not there, not a file, empty, too long, or not ours to read."""
 
     code = "unreadable_file"
 
 
-class _NoPolicyError(_UnreadableError):
+class NoPolicyError(UnreadableError):
     """Nobody said whom to trust."""
 
     code = "no_policy"
 
 
-def _read(path: Path, what: str, size_max: int) -> bytes:
+def read_file(path: Path, what: str, size_max: int) -> bytes:
     """Return what is in the file, of which at most `size_max` bytes make sense."""
     try:
         with path.open("rb") as file:
             # One byte more than may be: enough to see that a file is too long, however long it is.
             data = file.read(size_max + 1)
     except FileNotFoundError:
-        raise _UnreadableError(f"there is no {what} at {path}") from None
+        raise UnreadableError(f"there is no {what} at {path}") from None
     except IsADirectoryError:
-        raise _UnreadableError(f"{path} is a directory; the {what} is one file") from None
+        raise UnreadableError(f"{path} is a directory; the {what} is one file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise _UnreadableError(f"the {what} {path} cannot be read: {reason}") from None
+        raise UnreadableError(f"the {what} {path} cannot be read: {reason}") from None
     if not data:
-        raise _UnreadableError(f"the {what} {path} is empty")
+        raise UnreadableError(f"the {what} {path} is empty")
     if len(data) > size_max:
-        raise _UnreadableError(f"{path} is too long for a {what}: at most {size_max:,} bytes are allowed")
+        raise UnreadableError(f"{path} is too long for a {what}: at most {size_max:,} bytes are allowed")
     return data
 
 
-def _text_of(data: bytes, path: Path) -> str:
+def text_of(data: bytes, path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise _UnreadableError(f"the policy {path} is not UTF-8 text") from None
+        raise UnreadableError(f"the policy {path} is not UTF-8 text") from None
 
 
-def _time_ms(text: str) -> int:
+def time_ms(text: str) -> int:
     """Return Unix milliseconds of an RFC 3339 time with an offset."""
     try:
         moment = datetime.fromisoformat(text)

@@ -57,4 +57,11 @@ pub trait Prepared {
 
     /// Whether the equation holds over the well-formed items of `range`; it does if there are none.
     fn holds(&self, range: Range<usize>) -> bool;
+
+    /// Whether the points R of the well-formed items at `indices` lie in the prime-order group, all of them.
+    ///
+    /// `selectors` has 64 bits for each of them that no signer could foresee. Bit j says whether R takes part in sum j, and
+    /// all 64 sums are multiplied by l. A part of small order survives in each of them with a probability of one half at
+    /// least, whatever the other points are, so one that is there escapes with 2^-64 at most.
+    fn have_prime_order_nonces(&self, indices: &[usize], selectors: &[u64]) -> bool;
 }

@@ -14,6 +14,7 @@ pub mod portable;
 #[cfg(feature = "python")]
 mod python;
 pub mod sparse_tree;
+pub mod strict;
 
 use std::sync::LazyLock;
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
+use curve25519_dalek::traits::{Identity, IsIdentity, VartimeMultiscalarMul};
 use sha2::{Digest, Sha512};
 
 use crate::backend::{Backend, Item, Prepared};
@@ -47,6 +47,12 @@ pub fn accepts(item: &Item<'_>) -> bool {
     Signature::decode(item, 0, 1).is_some_and(|signature| signature.holds(key))
 }
 
+/// Whether OpenSSL accepts one signature: [s]B - [k]A has R's own bytes, where A may have any encoding and s < l.
+pub fn accepts_strictly(item: &Item<'_>) -> bool {
+    let Some(key) = decode_point(item.public) else { return false };
+    Signature::decode(item, 0, 1).is_some_and(|signature| signature.expected_nonce(key).compress().0 == *item.nonce())
+}
+
 /// Whether an encoding is the canonical one of a point in the prime-order group, other than the identity.
 pub fn is_prime_order(encoding: &[u8; 32]) -> bool {
     decode_point(encoding)
@@ -81,10 +87,14 @@ impl Signature {
         Some(Self { signer, nonce, response, challenge, randomiser: Scalar::from(randomiser) })
     }
 
-    /// [8]([k]A + R - [s]B) = identity, with the tables that a single equation can use.
+    /// [8]([k]A + R - [s]B) = identity.
     fn holds(&self, key: EdwardsPoint) -> bool {
-        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.challenge, &-key, &self.response);
-        (self.nonce - expected).mul_by_cofactor().is_identity()
+        (self.nonce - self.expected_nonce(key)).mul_by_cofactor().is_identity()
+    }
+
+    /// [s]B - [k]A, with the tables that a single equation can use.
+    fn expected_nonce(&self, key: EdwardsPoint) -> EdwardsPoint {
+        EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.challenge, &-key, &self.response)
     }
 }
 
@@ -105,6 +115,19 @@ impl Prepared for Batch {
             (Some(only), None) => only.holds(self.key_of(only)),
             (Some(first), Some(second)) => self.hold_together([first, second].into_iter().chain(signatures)),
         }
+    }
+
+    fn have_prime_order_nonces(&self, indices: &[usize], selectors: &[u64]) -> bool {
+        let mut sums = [EdwardsPoint::identity(); u64::BITS as usize];
+        for (&index, selector) in indices.iter().zip(selectors) {
+            let nonce = self.signatures[index].as_ref().expect("a well-formed item has a nonce").nonce;
+            for (bit, sum) in sums.iter_mut().enumerate() {
+                if selector >> bit & 1 != 0 {
+                    *sum += nonce;
+                }
+            }
+        }
+        sums.iter().all(EdwardsPoint::is_torsion_free)
     }
 }
 

@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::backend::{Backend, Item};
 use crate::sparse_tree::{Change, Descent, SparseTree, Tags};
-use crate::{backends, batch, envelopes, merkle, portable};
+use crate::{backends, batch, envelopes, merkle, portable, strict};
 
 /// The ledger's native core: see `ledger/_native.pyi`.
 #[pymodule(name = "_native")]
@@ -14,7 +14,7 @@ mod native {
     #[pymodule_export]
     use super::{
         PySparseTree, examine_envelopes, hash_leaves, is_prime_order, merkle_root, merkle_root_of, signature_backends,
-        verify_batch,
+        verify_batch, verify_batch_strictly,
     };
 
     #[pymodule_export]
@@ -23,7 +23,7 @@ mod native {
     /// Raised with every change of a name, an argument or a meaning here, together with `NATIVE_INTERFACE` in
     /// `ledger/crypto/backend.py`: a library built before that change is then refused instead of called wrongly.
     #[pymodule_export]
-    const INTERFACE: u32 = 4;
+    const INTERFACE: u32 = 5;
 }
 
 #[pyfunction]
@@ -33,6 +33,29 @@ fn signature_backends() -> Vec<&'static str> {
 
 #[pyfunction]
 fn verify_batch<'py>(
+    py: Python<'py>,
+    items: &Bound<'py, PyAny>,
+    entropy: &[u8],
+    backend: &str,
+) -> PyResult<Bound<'py, PyList>> {
+    verify_by(batch::verify, py, items, entropy, backend)
+}
+
+#[pyfunction]
+fn verify_batch_strictly<'py>(
+    py: Python<'py>,
+    items: &Bound<'py, PyAny>,
+    entropy: &[u8],
+    backend: &str,
+) -> PyResult<Bound<'py, PyList>> {
+    verify_by(strict::verify, py, items, entropy, backend)
+}
+
+/// One of the rules over a batch.
+type Rule = fn(&dyn Backend, &[Item<'_>], &[u8; 32]) -> Vec<bool>;
+
+fn verify_by<'py>(
+    rule: Rule,
     py: Python<'py>,
     items: &Bound<'py, PyAny>,
     entropy: &[u8],
@@ -50,7 +73,7 @@ fn verify_batch<'py>(
         .map(|item| item?.extract())
         .collect::<PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>)>>>()?;
     let items: Vec<_> = parts.iter().map(|(public, message, signature)| item_of(public, message, signature)).collect();
-    let verdicts = py.detach(|| verdicts_of(backend, &items, entropy));
+    let verdicts = py.detach(|| verdicts_of(rule, backend, &items, entropy));
     PyList::new(py, verdicts)
 }
 
@@ -67,9 +90,9 @@ fn item_of<'a>(
     })
 }
 
-fn verdicts_of(backend: &dyn Backend, items: &[Option<Item<'_>>], entropy: &[u8; 32]) -> Vec<bool> {
+fn verdicts_of(rule: Rule, backend: &dyn Backend, items: &[Option<Item<'_>>], entropy: &[u8; 32]) -> Vec<bool> {
     let sized: Vec<_> = items.iter().flatten().copied().collect();
-    let mut verdicts = batch::verify(backend, &sized, entropy).into_iter();
+    let mut verdicts = rule(backend, &sized, entropy).into_iter();
     items.iter().map(|item| item.is_some() && verdicts.next().unwrap_or(false)).collect()
 }
 

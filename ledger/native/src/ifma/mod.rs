@@ -25,7 +25,7 @@ use std::ops::Range;
 
 use self::lanes::{LANES, LaneMask};
 use self::msm::Term;
-use self::point::{Encodings, Record};
+use self::point::{Encodings, Niels8, Point8, Record};
 use self::scalar::{Scalar, Sum};
 use self::sha512::Message;
 use crate::backend::{Backend, Item, Prepared};
@@ -171,6 +171,27 @@ impl Prepared for Batch {
         // SAFETY: a batch is made by `Ifma` alone, which exists only if the processor has the features.
         unsafe { sum_to_small_order(&terms, &self.table) }
     }
+
+    fn have_prime_order_nonces(&self, indices: &[usize], selectors: &[u64]) -> bool {
+        let first_nonce = SIGNERS + 2 * self.signer_count;
+        let positions: Vec<_> = indices.iter().map(|index| first_nonce + index).collect();
+        // SAFETY: as above.
+        unsafe { have_prime_order(&positions, selectors, &self.table) }
+    }
+}
+
+/// Whether each of 64 sums over the points of the table at `positions`, chosen by the bits of `selectors`, has prime order.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn have_prime_order(positions: &[usize], selectors: &[u64], table: &[Record]) -> bool {
+    // Lane j of register i has sum 8 i + j; a point that does not take part in a sum adds the identity, which is first.
+    let mut sums = [Point8::identity(); u64::BITS as usize / LANES];
+    for (&position, selector) in positions.iter().zip(selectors) {
+        for (bits, sum) in selector.to_le_bytes().into_iter().zip(&mut sums) {
+            let chosen = std::array::from_fn(|lane| if has_lane(bits, lane) { position } else { 0 });
+            *sum = sum.add_niels(Niels8::gather(table, chosen), 0);
+        }
+    }
+    sums.into_iter().all(|sum| sum.times_group_order().is_identity() == LaneMask::MAX)
 }
 
 /// Whether eight times the sum of the terms is the identity.

@@ -23,6 +23,12 @@ const INVERSE_D: [u64; LIMBS] = [0xf276cdc9f843, 0x3084f2a85c4bc, 0x6e73d982d775
 const SQRT_MINUS_ONE: [u64; LIMBS] =
     [0x61b274a0ea0b0, 0x0d5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d];
 
+/// l - 2^252, where l is the order of the base point.
+const GROUP_ORDER_LOW: u128 = 27742317777372353535851937790883648493;
+
+/// Bits of [`GROUP_ORDER_LOW`].
+const GROUP_ORDER_LOW_BITS: u32 = u128::BITS - GROUP_ORDER_LOW.leading_zeros();
+
 /// Eight encodings of 32 bytes as little-endian words: word j of encoding i is `[j][i]`.
 pub type Encodings = [[u64; LANES]; 4];
 
@@ -235,6 +241,20 @@ impl Point8 {
             points = points.double();
         }
         points
+    }
+
+    /// l times the points: the identity exactly for those of the prime-order group.
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    pub fn times_group_order(self) -> Self {
+        // Between 2^252 and these bits all are 0.
+        let mut product = self.double_times(252 - GROUP_ORDER_LOW_BITS);
+        for bit in (0..GROUP_ORDER_LOW_BITS).rev() {
+            product = product.double();
+            if GROUP_ORDER_LOW >> bit & 1 != 0 {
+                product = product.add(self);
+            }
+        }
+        product
     }
 
     /// The same points with Z = 1: one inversion.
