@@ -179,6 +179,14 @@ def test_a_renewal_ends_what_it_renews() -> None:
     assert ledger.put(MARKET, request("AY-R3", renews="AY-R1")) == ["not_renewable"]
 
 
+def test_a_renewal_does_not_bring_back_what_was_revoked() -> None:
+    """What was renewed had ended while the renewal waited, and says why."""
+    ledger = play(shared(), *GRANTED, (MARKET, request("AY-R2", renews="AY-R1")), (HOUSING, revoke()))
+    play(ledger, (HOUSING, grant("AY-R2")))
+    assert (grant_of(ledger).status, grant_of(ledger).ended_reason) == (GrantStatus.REVOKED, revoke().reason)
+    assert grant_of(ledger, "AY-R2").status is GrantStatus.LIVE
+
+
 def test_terms_are_checked_again_at_renewal() -> None:
     """What was granted under earlier terms is not granted again under later ones."""
     ledger = play(shared(), *GRANTED, (AUTHORITY, terms(grant_months_max=1)))
