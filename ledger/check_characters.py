@@ -102,27 +102,28 @@ def mod_37_36(text: str) -> str:
 
     Source: ISO/IEC 7064:2003, hybrid system MOD 37,36; GB/T 17710-2008.
     """
-    check = mod_37_36_check(mod_37_36_state(text))
+    check = mod_37_36_after(text, _MOD_37_36_START)
     if check is None:
         outside = next(character for character in text if character not in DIGITS_AND_CAPITALS)
         raise CheckCharacterError("MOD 37,36 text", expected="only 0-9 and A-Z", got=repr(outside))
     return check
 
 
-def mod_37_36_state(text: str, before: CheckState = _MOD_37_36_START) -> CheckState:
-    """Return how far the recursion has come after `text`, for texts that begin alike: their beginning counts once.
-
-    Args:
-        before: What this function returned for the text before; the start of the recursion without one.
-    """
-    state = before
+def mod_37_36_state(text: str) -> CheckState:
+    """Return how far the recursion has come after `text`, for texts that begin alike: their beginning counts once."""
+    state = _MOD_37_36_START
     for byte in text.encode("ascii", "replace"):
         state = state[byte]
     return state
 
 
-def mod_37_36_check(state: CheckState) -> str | None:
-    """Return the check character after a text with this `mod_37_36_state`; None if a character was not of 0-9A-Z."""
+def mod_37_36_after(text: str, state: CheckState) -> str | None:
+    """Return the check character after `text`, which follows on the text that `mod_37_36_state` gave `state` for.
+
+    None if a character of either is not of 0-9A-Z.
+    """
+    for byte in text.encode("ascii", "replace"):
+        state = state[byte]
     check: str | None = state[_CHECK]
     return check
 

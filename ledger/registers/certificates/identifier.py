@@ -18,7 +18,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple, Self
 
-from ledger.check_characters import CheckState, check_credit_code, mod_37_36, mod_37_36_check, mod_37_36_state
+from ledger.check_characters import CheckState, check_credit_code, mod_37_36, mod_37_36_after, mod_37_36_state
 from ledger.errors import CheckCharacterError
 from ledger.identifiers import CertificateIdentifier, CreditCode
 
@@ -140,7 +140,7 @@ def _parse_right(text: str) -> IdentifierParts | None:
     except (ValueError, KeyError):
         return None
     # A character outside the alphabet has no check character, so that none needs to be looked for.
-    if not 1 <= len(serial) <= _SERIAL_MAX or mod_37_36_check(mod_37_36_state(serial + digits, state)) != check:
+    if not 1 <= len(serial) <= _SERIAL_MAX or mod_37_36_after(serial + digits, state) != check:
         return None
     # What `IdentifierParts()` would check is known, and `_make` would count what it is given.
     return tuple.__new__(IdentifierParts, (type_code, issuer, serial, version))

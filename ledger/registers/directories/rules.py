@@ -175,8 +175,8 @@ def publish_table(record: PublishTable, context: Context) -> None:
     if record.system is not None and context.get(system_key(record.system), System) is None:
         raise Refused(DirectoriesRefusal.UNKNOWN_SYSTEM)
     _check_distinct([column.name for column in record.columns])
-    known = {information_item.name for information_item in item.metadata.information_items}
-    if any(column.information_item and column.information_item not in known for column in record.columns):
+    known = {information_item.name for information_item in item.metadata.information_items} | {""}
+    if not {column.information_item for column in record.columns} <= known:
         raise Refused(ReferenceRefusal.UNKNOWN_INFORMATION_ITEM)
     if record.schema != schema_hash(record.columns):
         raise Refused(DirectoriesRefusal.SCHEMA_HASH)
