@@ -1,7 +1,7 @@
 """From a question to a sealed delivery on the disk: rows are read, coded, sealed and written in one pass.
 
-What is held at a time is one batch of rows, one chunk, and 32 bytes for each chunk before: a million rows take no more
-memory than a thousand. Nothing has been promised when this is done; the ledger is told afterwards.
+What is held at a time is a few batches of rows, one chunk, and 32 bytes for each chunk before: a million rows take no
+more memory than a thousand. Nothing has been promised when this is done; the ledger is told afterwards.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from nodes.exchange.databases.database import Database, GrantedAccess, GrantedQu
 from nodes.exchange.databases.errors import NotEnforcedError
 from nodes.exchange.errors import NoRoomError, QuestionError, StatementRefusedError
 from nodes.exchange.messages import Offer, Question
+from nodes.exchange.read_ahead import read_ahead
 from nodes.exchange.subjects import Tagger
 
 ANSWER_COLUMNS = ("holds",)
@@ -167,7 +168,7 @@ def prepare_delivery(
         with (
             folder.write(name + SEALED) as sealed,
             folder.write(name + TAGS) as tags,
-            closing(source.batches()) as batches,
+            closing(read_ahead(source.batches())) as batches,
         ):
             tags.append(tagger.tags(subjects.asked))
             for chunk in sealer.feed(encode_header(header)):
