@@ -270,61 +270,6 @@ class Trace(Form):
     as_of: Moment
 
 
-class CatalogueItem(Form):
-    """A data item in the catalogue."""
-
-    id: str
-    name_en: str
-    name_zh: str
-    counts: bool = Field(description="approved in some revision and not withdrawn")
-    sharing: int = Field(description="1 unconditional, 2 conditional, 3 not shared")
-
-
-class CatalogueResponsibility(Form):
-    """A responsibility and the data that comes of it."""
-
-    id: str
-    department: DepartmentName
-    name_en: str
-    name_zh: str
-    counts: bool
-    revision: int
-    approved_revision: int
-    data_items: list[CatalogueItem]
-
-
-class CatalogueCounts(Form):
-    """The catalogue in figures."""
-
-    responsibilities: int
-    responsibilities_that_count: int
-    data_items: int
-    data_items_that_count: int
-    tables: int
-    systems: int
-    certificate_types: int
-    certificates: int
-
-
-class CatalogueOrphans(Form):
-    """What has lost what it rested on, or its department, and is still there."""
-
-    responsibilities: list[str]
-    data_items: list[str]
-    tables: list[str]
-    systems: list[str]
-    types: list[str]
-
-
-class Catalogue(Form):
-    """All the directories together."""
-
-    counts: CatalogueCounts
-    responsibilities: list[CatalogueResponsibility]
-    orphans: CatalogueOrphans
-    as_of: Moment
-
-
 class StateProofForm(Form):
     """That a state value, or none, stands under a key, down from a checkpoint with a quorum.
 

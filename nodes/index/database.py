@@ -301,6 +301,7 @@ def _insert(connection: sqlite3.Connection, rows: BlockRows) -> None:
         # A record that writes a key twice, or two deadlines of one subject, are one change.
         f"INSERT OR IGNORE INTO history VALUES ({_marks(4)})": rows.history,
         f"INSERT OR IGNORE INTO keys VALUES ({_marks(2)})": [row[:2] for row in rows.history],
+        f"INSERT INTO texts VALUES ({_marks(6)})": rows.texts,
     }
     for statement, values in many.items():
         connection.executemany(statement, values)

@@ -87,6 +87,13 @@ class Change(NamedTuple):
     log_index: int | None
 
 
+class Found(NamedTuple):
+    """A data item that was searched for, and how well it matches: the lower the better."""
+
+    rank: int
+    data_item: str
+
+
 def head(connection: sqlite3.Connection) -> IndexedBlock | None:
     """Return the newest block, or None before the first."""
     row = connection.execute(f"SELECT {_BLOCK} FROM blocks ORDER BY height DESC LIMIT 1").fetchone()
@@ -190,6 +197,31 @@ def count_keys(connection: sqlite3.Connection, prefixes: Sequence[bytes]) -> lis
         ).fetchone()[0]
         for prefix in prefixes
     ]
+
+
+def data_items_with(connection: sqlite3.Connection, words: Sequence[bytes], after: Found) -> list[Found]:
+    """Return the data items whose newest publication has all of these words somewhere, after a place in that order.
+
+    First those whose names have all of them, then the others, each ascending by id. Every text is looked at, 20 ms for
+    the 10,659 data items of a city, whatever the words: those of two characters are the rule in Chinese, and no index
+    of SQLite's finds them inside others.
+
+    Args:
+        words: As `texts.words_of` returns them. Without any, all data items match by name.
+    """
+    in_names = " AND ".join(["instr(t.names, ?)"] * len(words)) or "1"
+    anywhere = " AND ".join(["instr(t.content, ?)"] * len(words)) or "1"
+    newest = (
+        "(SELECT n.height, n.position, n.number FROM texts n WHERE n.data_item = t.data_item "
+        "ORDER BY n.height DESC, n.position DESC, n.number DESC LIMIT 1)"
+    )
+    rows = connection.execute(
+        f"SELECT * FROM (SELECT NOT ({in_names}) AS rank, t.data_item FROM texts t "
+        f"WHERE {anywhere} AND (t.height, t.position, t.number) = {newest}) "
+        "WHERE (rank, data_item) > (?, ?) ORDER BY rank, data_item",
+        (*words, *words, *after),
+    )
+    return [Found(*row) for row in rows]
 
 
 def _after_all(prefix: bytes) -> bytes:

@@ -13,12 +13,16 @@ from ledger.blocks.refusals import ACCEPTED
 from ledger.consensus.effects import Executed
 from ledger.encoding import decode
 from ledger.registers import RULEBOOK
+from ledger.registers.directories.records import PublishDataItem
 from nodes.index.schema import NO_RECORD
+from nodes.index.texts import searchable
 
 Row = tuple[Any, ...]
 
 KINDS = frozenset(str(kind.__struct_config__.tag) for kind in RULEBOOK.rules)
 """Tags of all kinds of record, for example `certificates.issue`."""
+
+PUBLICATION = str(PublishDataItem.__struct_config__.tag)
 
 _read_array: Any = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _read_text: Any = msgspec.msgpack.Decoder(str).decode
@@ -32,6 +36,7 @@ class BlockRows(NamedTuple):
     envelopes: list[Row]
     records: list[Row]
     history: list[Row]
+    texts: list[Row]
     counts: Mapping[tuple[str, int], int]
     """How many records of each kind got each code; the kind is empty where the bytes are no known record."""
 
@@ -43,6 +48,7 @@ def rows_of(effect: Executed) -> BlockRows:
     records: list[Row] = []
     # A deadline acts before the first record and belongs to none.
     history: list[Row] = [(key, height, NO_RECORD, NO_RECORD) for keys in effect.touched_by_deadlines for key in keys]
+    texts: list[Row] = []
     counts: Counter[tuple[str, int]] = Counter()
     for position, raw in enumerate(effect.block.payload):
         envelope, codes = decode(Envelope, raw), effect.results[position]
@@ -64,6 +70,9 @@ def rows_of(effect: Executed) -> BlockRows:
             records.append((height, position, number, kind, code))
             counts[kind or "", code] += 1
             history += [(key, height, position, number) for key in effect.touched[position][number]]
+            if kind == PUBLICATION and code == ACCEPTED:
+                published = decode(PublishDataItem, statement)
+                texts.append((published.id, height, position, number, *searchable(published)))
     block = (
         height,
         record.block,
@@ -79,7 +88,7 @@ def rows_of(effect: Executed) -> BlockRows:
         len(record.deadlines),
     )
     entries = [(effect.first_index + offset, height, entry) for offset, entry in enumerate(effect.entries)]
-    return BlockRows(block, entries, envelopes, records, history, counts)
+    return BlockRows(block, entries, envelopes, records, history, texts, counts)
 
 
 def kind_of(record: bytes) -> str | None:

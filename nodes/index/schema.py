@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 """Kept as SQLite's `user_version`; it goes up with every change of the tables or of what is written into them."""
 
 APPLICATION_ID = 0x4D554C55
@@ -73,9 +73,21 @@ CREATE TABLE keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX keys_by_height ON keys (height);
+
+CREATE TABLE texts (
+    data_item   TEXT NOT NULL,
+    height      INTEGER NOT NULL,
+    position    INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    names       BLOB NOT NULL,
+    content     BLOB NOT NULL,
+    PRIMARY KEY (data_item, height, position, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX texts_by_height ON texts (height);
 """
 
-TABLES_BY_HEIGHT = ("blocks", "entries", "envelopes", "records", "history", "keys")
+TABLES_BY_HEIGHT = ("blocks", "entries", "envelopes", "records", "history", "keys", "texts")
 """Tables whose rows belong to one block each. In `keys` it is the block that first wrote the key."""
 
 NO_RECORD = -1

@@ -11,10 +11,12 @@ from nodes.gateway.routes import (
     entry_proofs,
     envelopes,
     events,
+    harvest,
     health,
     proofs,
     reference,
     registers,
+    search,
     tiles,
 )
 
@@ -24,8 +26,20 @@ API = "/api/v1"
 def include_all(app: FastAPI) -> None:
     """Give `app` all the paths."""
     api = APIRouter(prefix=API)
-    for module in (envelopes, blocks, registers, certificates, catalogue, proofs, entry_proofs, events, reference):
+    for module in (
+        envelopes,
+        blocks,
+        registers,
+        certificates,
+        catalogue,
+        search,
+        proofs,
+        entry_proofs,
+        events,
+        reference,
+    ):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(tiles.router)
+    app.include_router(harvest.router)

@@ -3,55 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from sqlite3 import Connection
-from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from ledger.encoding import Canonical
 from ledger.registers.catalogue import DATA_ITEMS, TABLES, DataItem
 from ledger.registers.certificates.queries import orphaned_types
 from ledger.registers.certificates.values import CERTIFICATES, TYPES
 from ledger.registers.directories.queries import orphans
 from ledger.registers.directories.values import SYSTEMS
 from ledger.registers.shared import RESPONSIBILITIES, Responsibility
-from ledger.state.store import State
-from nodes.gateway import forms, schemas
+from nodes.gateway import catalogue_schemas as schemas
+from nodes.gateway import forms
 from nodes.gateway.asking import Node, ask
 from nodes.gateway.conditional import etag_of, not_modified
+from nodes.gateway.listed_reader import ListedReader, list_keys
 from nodes.gateway.node_view import NodeView
 from nodes.gateway.routes.documented import problems
 from nodes.index import queries
 
 router = APIRouter(tags=["catalogue"])
 
-T = TypeVar("T", bound=Canonical)
-
 LISTED = (RESPONSIBILITIES, DATA_ITEMS, TABLES, SYSTEMS, TYPES)
 """What the catalogue reads value by value."""
-
-_ALL = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """The state as the registers' queries read it, with keys that the index has listed: no walk over all of it."""
-
-    state: State
-    keys: Mapping[bytes, list[bytes]]
-
-    def get(self, key: bytes, kind: type[T]) -> T | None:
-        return self.state.get(key, kind)
-
-    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, Canonical]]:
-        for key in self.keys[prefix]:
-            yield key, self.state.values[key]
-
-    def values(self, prefix: bytes, kind: type[T]) -> list[T]:
-        return [value for _, value in self.items(prefix) if isinstance(value, kind)]
 
 
 @router.get(
@@ -64,7 +39,7 @@ class _Reader:
 async def get_catalogue(request: Request, node: Node) -> Response:
     """Every responsibility with its data items, how many of them count, and what has lost what it rested on."""
     keys, counts = await ask(node, _listed)
-    catalogue = _catalogue(node, _Reader(node.state, keys), counts)
+    catalogue = _catalogue(node, ListedReader(node.state, keys), counts)
     # When it was read is not part of what it says.
     etag = etag_of(catalogue.model_dump_json(exclude={"as_of"}).encode())
     if (response := not_modified(request, etag)) is not None:
@@ -73,11 +48,10 @@ async def get_catalogue(request: Request, node: Node) -> Response:
 
 
 def _listed(connection: Connection) -> tuple[dict[bytes, list[bytes]], list[int]]:
-    keys = {prefix: queries.keys(connection, prefix, b"", _ALL) for prefix in LISTED}
-    return keys, queries.count_keys(connection, (CERTIFICATES,))
+    return list_keys(connection, LISTED), queries.count_keys(connection, (CERTIFICATES,))
 
 
-def _catalogue(node: NodeView, reader: _Reader, counts: list[int]) -> schemas.Catalogue:
+def _catalogue(node: NodeView, reader: ListedReader, counts: list[int]) -> schemas.Catalogue:
     responsibilities = reader.values(RESPONSIBILITIES, Responsibility)
     items = reader.values(DATA_ITEMS, DataItem)
     items_of: defaultdict[str, list[schemas.CatalogueItem]] = defaultdict(list)

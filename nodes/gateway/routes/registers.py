@@ -18,7 +18,7 @@ from ledger.registers.directories.values import SYSTEMS
 from ledger.registers.members.values import REORGANISATIONS, SUCCESSIONS
 from ledger.registers.shared import RESPONSIBILITIES
 from nodes.gateway import forms, schemas
-from nodes.gateway.asking import Limit, Node, ask
+from nodes.gateway.asking import Limit, Node, ask, credit_code_of
 from nodes.gateway.conditional import etag_of, not_modified
 from nodes.gateway.node_view import NodeView
 from nodes.gateway.problems import ProblemError
@@ -75,8 +75,7 @@ def key_of(node: NodeView, subject: Subject, name: str) -> bytes:
         CheckCharacterError: Nothing can have this id: it is mistyped.
     """
     if subject is DEPARTMENTS:
-        codes = {founder.code: founder.credit_code for founder in node.genesis.founders}
-        name = codes.get(name, name)
+        name = credit_code_of(node, name)
     subject.check(name)
     return subject.key(name)
 
