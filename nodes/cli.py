@@ -11,7 +11,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple, NoReturn, TextIO
 
 from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
@@ -29,6 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "simulate": Command("scenarios.command", "launch a multi-department simulation and check what it leaves behind"),
     "verify": Command("nodes.commands.verify", "check a certificate's bundle offline, against a policy"),
+    "certificate": Command("nodes.commands.certificate", "give a certificate the form of a sealed page"),
     "trace": Command("nodes.commands.trace", "show where a certificate comes from and what became of it"),
     "policy": Command("nodes.commands.policy", "show what a policy says, and hand it to other people's tools"),
     "proof": Command(
@@ -100,10 +100,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program_version() -> str:
     """Return the installed version, or a mark that this is a source tree."""
+    # Imported here, because reading the installed version costs a command more than its own arguments do.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("mulu")
     except PackageNotFoundError:
         return "not installed"
+
+
+class _ShowVersion(argparse.Action):
+    """Prints the installed version, which is looked up only now, and ends the program."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show program's version number and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"mulu {program_version()}")
+        parser.exit()
 
 
 def build_parser(called: str | None) -> Parser:
@@ -115,7 +129,7 @@ def build_parser(called: str | None) -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"mulu {program_version()}")
+    parser.add_argument("--version", action=_ShowVersion)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         if name == called:

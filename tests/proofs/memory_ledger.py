@@ -163,6 +163,18 @@ class MemoryLedger:
         values = {key: value.encode() for key, value in self.state.values.items()}
         return MemoryView(self, checkpoint, values)
 
+    def blocks(self) -> list[list[Envelope]]:
+        """Return the envelopes of each block: those between two block records."""
+        blocks: list[list[Envelope]] = []
+        current: list[Envelope] = []
+        for index in range(1, len(self.entries)):
+            if index in self.envelopes:
+                current.append(self.envelopes[index])
+            else:
+                blocks.append(current)
+                current = []
+        return blocks
+
     def _append(self, entry: bytes) -> None:
         self.entries.append(entry)
         self.log.append(leaf_hash(entry))

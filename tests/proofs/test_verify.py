@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.blocks.checkpoint import checkpoint_text, cosignature_line, cosigned_bytes, log_line
-from ledger.blocks.envelope import Envelope
 from ledger.blocks.log import BlockRecord, EnvelopeEntry
 from ledger.crypto import edwards
 from ledger.crypto.commitments import commit, disclose
@@ -618,7 +617,7 @@ def test_a_signature_that_only_the_ledgers_rule_accepts_is_recorded_but_not_esta
     """Other people's tools refuse it, so that nobody can be asked to rely on it."""
     ledger = MemoryLedger(GENESIS)
     full = ledger_with_certificate(GENESIS)
-    for height_envelopes in _blocks_of(full):
+    for height_envelopes in full.blocks():
         crafted = []
         for envelope in height_envelopes:
             if envelope.header.department == REGISTRAR.credit_code:
@@ -635,16 +634,3 @@ def test_a_signature_that_only_the_ledgers_rule_accepts_is_recorded_but_not_esta
     statement = verify(build_bundle(ledger.view(), IDENTIFIER), now_ms=ledger.state.time_ms)
     assert (statement.exit_code, statement.genuine) == (4, None)
     assert "recorded, but not checkable by standard tools" in statement.reasons[0]
-
-
-def _blocks_of(ledger: MemoryLedger) -> list[list[Envelope]]:
-    """Return the envelopes of each block: those between two block records."""
-    blocks: list[list[Envelope]] = []
-    current: list[Envelope] = []
-    for index in range(1, len(ledger.entries)):
-        if index in ledger.envelopes:
-            current.append(ledger.envelopes[index])
-        else:
-            blocks.append(current)
-            current = []
-    return blocks

@@ -22,7 +22,23 @@ from tests.proofs.small_network import found
 PROJECT = Path(__file__).resolve().parents[2]
 NOW = "2025-09-15T08:10:00+08:00"
 
-HEAVY = ("fastapi", "pydantic", "starlette", "uvicorn", "rich", "httpx", "asyncio", "sqlite3", "matplotlib")
+MEMORY_KIB_MAX = 60 * 1024
+CPU_S_MAX = 0.25
+"""What one bundle may cost, the start of the program included. Processor time, because other tests run beside."""
+
+HEAVY = (
+    "email",
+    "importlib.metadata",
+    "fastapi",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+    "rich",
+    "httpx",
+    "asyncio",
+    "sqlite3",
+    "matplotlib",
+)
 """Modules that cost more to import than a bundle costs to verify."""
 
 
@@ -160,6 +176,28 @@ def test_the_command_imports_nothing_heavy(folder: Path) -> None:
         [sys.executable, "-c", program, "verify", *files], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to know a process's peak of memory")
+def test_one_bundle_costs_little_time_and_memory(folder: Path) -> None:
+    """The best of three runs, measured by the program itself."""
+    program = (
+        "import re, resource, sys; from nodes.cli import main; code = main(sys.argv[1:]);"
+        "used = resource.getrusage(resource.RUSAGE_SELF);"
+        # Not `ru_maxrss`, which begins with what the process that started this one had.
+        "memory = re.search(r'VmHWM:\\s+([0-9]+) kB', open('/proc/self/status').read())[1];"
+        "print(code, used.ru_utime + used.ru_stime, memory)"
+    )
+    files = [str(folder / "bundle.json"), "--policy", str(folder / "policy.txt"), "--now", NOW, "--quiet"]
+    runs = []
+    for _ in range(3):
+        command = [sys.executable, "-c", program, "verify", *files]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+        code, cpu_s, memory_kib = done.stdout.split()
+        assert code == "0"
+        runs.append((float(cpu_s), int(memory_kib)))
+    assert min(runs)[0] <= CPU_S_MAX
+    assert max(memory_kib for _, memory_kib in runs) <= MEMORY_KIB_MAX
 
 
 def test_an_output_that_knows_no_chinese_gets_escapes(folder: Path) -> None:
