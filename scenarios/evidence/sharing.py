@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -65,7 +66,11 @@ class SharedRequest:
     mode: str
     renews: str | None
     """The grant that ends when this is granted."""
+    last_day: date
+    """Of its use, as asked for or granted."""
     requested_ms: int
+    is_live: bool = False
+    """Whether its grant was given, and neither revoked nor renewed."""
     outcome: str = "open"
     answered_ms: int | None = None
     """Of the first answer; None if there was none, or none was needed."""
@@ -184,7 +189,13 @@ class _Reader:
             duty.missed += 1
             if duty.kind in ("answer", "correct"):
                 duty.kind, duty.holder = "decide", THE_AUTHORITY
-            duty.due_ms = self._calendar.due_ms(time_ms, AGAIN_DAYS) if duty.missed < BREACHES_MAX else 0
+            goes_on = duty.missed < BREACHES_MAX and not (duty.kind == "deliver" and self._is_over(subject, time_ms))
+            duty.due_ms = self._calendar.due_ms(time_ms, AGAIN_DAYS) if goes_on else 0
+
+    def _is_over(self, subject: str, time_ms: int) -> bool:
+        """Return whether the last day of a grant is past."""
+        request = _known(self._sharing.requests, subject.split("/")[1])
+        return request.last_day < self._calendar.day_of(time_ms)
 
     # --------------------------------------------------------------------------------------------- records
 
@@ -194,9 +205,18 @@ class _Reader:
         self._items[name] = (metadata[SHARING_AT][2], record.department)
 
     def _request(self, record: RecordOnLedger) -> None:
-        name, item, _, _, _, _, mode, _, _, _, renews = _fields(record, 11)
+        name, item, _, _, _, _, mode, _, last_day, _, renews = _fields(record, 11)
         sharing_type, owner = _known(self._items, item)
-        request = SharedRequest(name, sharing_type, record.department, owner, mode, renews, record.time_ms)
+        request = SharedRequest(
+            name,
+            sharing_type,
+            record.department,
+            owner,
+            mode,
+            renews,
+            date.fromisoformat(last_day),
+            record.time_ms,
+        )
         self._sharing.requests[name] = request
         if sharing_type == 1:
             self._become_granted(request, record)
@@ -206,7 +226,9 @@ class _Reader:
             self._owe(f"request/{name}", "decide", THE_AUTHORITY, DECIDE_DAYS, record)
 
     def _grant(self, record: RecordOnLedger) -> None:
-        request = self._answered(_fields(record, 5)[0], record)
+        name, _, _, last_day, _ = _fields(record, 5)
+        request = self._answered(name, record)
+        request.last_day = date.fromisoformat(last_day)
         self._become_granted(request, record)
 
     def _refuse(self, record: RecordOnLedger) -> None:
@@ -224,7 +246,7 @@ class _Reader:
         self._owe(f"request/{request.id}", "decide", THE_AUTHORITY, DECIDE_DAYS, record)
 
     def _revoke(self, record: RecordOnLedger) -> None:
-        self._done(f"grant/{_fields(record, 2)[0]}")
+        self._end(_fields(record, 2)[0])
 
     def _deliver(self, record: RecordOnLedger) -> None:
         grant, number, _, rows, size_bytes, *_ = _fields(record, 9)
@@ -248,6 +270,7 @@ class _Reader:
     def _reject(self, record: RecordOnLedger) -> None:
         grant, number, _ = _fields(record, 3)
         self._done(_delivery(grant, number))
+        self._owe_delivery(_known(self._sharing.requests, grant), record)
         self._sharing.rejected += 1
 
     def _object(self, record: RecordOnLedger) -> None:
@@ -270,11 +293,21 @@ class _Reader:
         return request
 
     def _become_granted(self, request: SharedRequest, record: RecordOnLedger) -> None:
-        request.outcome = "granted"
+        request.outcome, request.is_live = "granted", True
         if request.renews is not None:
-            self._done(f"grant/{request.renews}")
-        if request.mode in ("database", "file"):
-            self._owe(f"grant/{request.id}", "deliver", request.owner, DELIVER_DAYS, record)
+            self._end(request.renews)
+        self._owe_delivery(request, record)
+
+    def _owe_delivery(self, request: SharedRequest, record: RecordOnLedger) -> None:
+        subject = f"grant/{request.id}"
+        if request.mode in ("database", "file") and request.is_live and not self._is_over(subject, record.time_ms):
+            self._owe(subject, "deliver", request.owner, DELIVER_DAYS, record)
+            duty = self._duties[subject]
+            duty.due_ms = min(duty.due_ms, self._calendar.end_ms(request.last_day))
+
+    def _end(self, grant: str) -> None:
+        _known(self._sharing.requests, grant).is_live = False
+        self._done(f"grant/{grant}")
 
     def _owe(self, subject: str, kind: str, holder: str, working_days: int, record: RecordOnLedger) -> None:
         self._duties[subject] = _Duty(kind, holder, self._calendar.due_ms(record.time_ms, working_days))

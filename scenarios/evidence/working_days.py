@@ -33,8 +33,12 @@ class WorkingDays:
         return datetime.fromtimestamp(time_ms / 1_000, self._zone).date()
 
     def due_ms(self, received_ms: int, working_days: int) -> int:
-        """Return the last millisecond of the last day, in Unix time."""
-        after = self.last_day(self.day_of(received_ms), working_days) + timedelta(days=1)
+        """Return the last millisecond of the k-th working day after the day of receipt, in Unix time."""
+        return self.end_ms(self.last_day(self.day_of(received_ms), working_days))
+
+    def end_ms(self, day: date) -> int:
+        """Return the last millisecond of a day, in Unix time."""
+        after = day + timedelta(days=1)
         midnight = datetime(after.year, after.month, after.day, tzinfo=self._zone)
         return round(midnight.astimezone(UTC).timestamp() * 1_000) - 1
 
