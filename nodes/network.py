@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,64 +143,82 @@ def prepare_network(
         seed: For simulations: the same seed gives the same Ed25519 keys.
 
     Raises:
-        StorageFailedError: `out` is a file or holds something already; what is there is left alone.
+        StorageFailedError: `out` is a file or holds something already; what is there is left alone. Whatever fails
+            later leaves nothing behind.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StorageFailedError(
             f"{out} is there already and not an empty directory: give the path of a new one, or remove it yourself"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    founders, nodes, signers = [], [], {}
-    for member in members:
-        directory = out / member.code
-        directory.mkdir(mode=0o700)
-        with Keystore.create(
-            directory / KEYS_DIRECTORY,
-            common_name=f"{member.code}.{name}",
-            now=now,
-            seed=None if seed is None else derive(seed, member.credit_code),
-        ) as keys:
-            address = addresses.get(member.credit_code)
-            certificate = keys.tls.certificate_pem
-            signers[member.code] = keys.signers[KeyName.ENVELOPE]
-            founders.append(
-                found_member(
-                    member,
-                    network=name,
-                    envelope=keys.signers[KeyName.ENVELOPE],
-                    node=None if address is None else node_signers(keys),
-                    tls=None if address is None else Digest(certificate_spki_hash(certificate)),
-                )
-            )
-            if address is not None:
-                nodes.append(
-                    NodeEntry(
-                        code=member.code,
-                        credit_code=member.credit_code,
-                        address=address,
-                        certificate_pem=certificate.decode(),
+    with _whole_or_gone(out):
+        founders, nodes, signers = [], [], {}
+        for member in members:
+            directory = out / member.code
+            directory.mkdir(mode=0o700)
+            with Keystore.create(
+                directory / KEYS_DIRECTORY,
+                common_name=f"{member.code}.{name}",
+                now=now,
+                seed=None if seed is None else derive(seed, member.credit_code),
+            ) as keys:
+                address = addresses.get(member.credit_code)
+                certificate = keys.tls.certificate_pem
+                signers[member.code] = keys.signers[KeyName.ENVELOPE]
+                founders.append(
+                    found_member(
+                        member,
+                        network=name,
+                        envelope=keys.signers[KeyName.ENVELOPE],
+                        node=None if address is None else node_signers(keys),
+                        tls=None if address is None else Digest(certificate_spki_hash(certificate)),
                     )
                 )
-    genesis = found_network(
-        name=name,
-        created_ms=int(now.timestamp() * 1000),
-        parameters=parameters,
-        calendar=calendar,
-        founders=founders,
-    )
-    network = Network(
-        genesis=genesis,
-        validators=ValidatorSet.of_genesis(genesis),
-        nodes={entry.credit_code: entry for entry in nodes},
-    )
-    files = {GENESIS_FILE: genesis.encode(), NETWORK_FILE: _network_json(network)}
-    for directory in (out, *(out / entry.code for entry in nodes)):
-        for file, content in files.items():
-            write_file(directory / file, content)
-    for entry in nodes:
-        DataDirectory.create(out / entry.code, genesis.chain)
-    write_file(out / POLICY_FILE, policy_of(genesis, network.validators).encode())
-    return PreparedNetwork(network=network, envelope_signers=signers)
+                if address is not None:
+                    nodes.append(
+                        NodeEntry(
+                            code=member.code,
+                            credit_code=member.credit_code,
+                            address=address,
+                            certificate_pem=certificate.decode(),
+                        )
+                    )
+        genesis = found_network(
+            name=name,
+            created_ms=int(now.timestamp() * 1000),
+            parameters=parameters,
+            calendar=calendar,
+            founders=founders,
+        )
+        network = Network(
+            genesis=genesis,
+            validators=ValidatorSet.of_genesis(genesis),
+            nodes={entry.credit_code: entry for entry in nodes},
+        )
+        files = {GENESIS_FILE: genesis.encode(), NETWORK_FILE: _network_json(network)}
+        for directory in (out, *(out / entry.code for entry in nodes)):
+            for file, content in files.items():
+                write_file(directory / file, content)
+        for entry in nodes:
+            DataDirectory.create(out / entry.code, genesis.chain)
+        write_file(out / POLICY_FILE, policy_of(genesis, network.validators).encode())
+        return PreparedNetwork(network=network, envelope_signers=signers)
+
+
+@contextmanager
+def _whole_or_gone(directory: Path) -> Iterator[None]:
+    """Make an empty directory and leave nothing of it behind if the block fails or is interrupted: half a network is
+    none, and its keys would be lying around.
+    """
+    existed = directory.exists()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for child in directory.iterdir():
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        if not existed:
+            directory.rmdir()
+        raise
 
 
 def policy_of(genesis: Genesis, validators: ValidatorSet) -> str:

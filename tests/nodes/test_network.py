@@ -152,3 +152,22 @@ def test_a_directory_without_a_network_says_how_one_is_made(tmp_path: Path) -> N
     """The first mistake anybody makes has its next step in the message."""
     with pytest.raises(NetworkFileError, match="mulu node init"):
         load_network(tmp_path)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_preparation_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Neither keys nor half a network; a directory that was there, empty, is there again."""
+    out = tmp_path / "network"
+    if there:
+        out.mkdir()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DataDirectory, "create", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(out)
+    assert out.exists() is there
+    assert list(tmp_path.rglob("*")) == ([out] if there else [])
