@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import ledger
+
 if TYPE_CHECKING:
     from scenarios.beijing.city import City
     from scenarios.evidence.checks import Evidence
@@ -45,6 +47,7 @@ examples:
 what --keep leaves in its directory:
   report.html, report.json   for people and for programs
   policy.txt, bundles/       mulu verify out/bundles/NAME.json --policy out/policy.txt
+  verify.html                the same in a browser, from the disk and without a network
   network/                   live runs: each department's keys, journal and log
 """
 
@@ -268,6 +271,7 @@ def _keep(keep: Path | None, result: SimulationResult, evidence: Evidence, city:
     _write(keep, "report.json", result.as_bytes())
     _write(keep, "report.html", report_html(result, evidence, city))
     _write(keep, "policy.txt", evidence.policy.encode())
+    _write(keep, "verify.html", (Path(ledger.__path__[0]) / "verify.html").read_bytes())
     for bundle in evidence.bundles:
         _write(keep, f"bundles/{bundle.name}", bundle.content)
 

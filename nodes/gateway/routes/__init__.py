@@ -13,6 +13,7 @@ from nodes.gateway.routes import (
     events,
     harvest,
     health,
+    pages,
     proofs,
     reference,
     registers,
@@ -43,3 +44,4 @@ def include_all(app: FastAPI) -> None:
     app.include_router(health.router)
     app.include_router(tiles.router)
     app.include_router(harvest.router)
+    app.include_router(pages.router)
