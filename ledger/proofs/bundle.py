@@ -152,7 +152,7 @@ def build_bundle(
     responsibility = _value(view, responsibility_key(kind.responsibility), Responsibility)
     records = [_prove_record(view, *place) for place in view.history(certificate_key(certificate))]
     approval = _prove_approval(view, responsibility)
-    hops = [_prove_hop(view, *delivery) for delivery in deliveries]
+    hops = [prove_hop(view, *delivery) for delivery in deliveries]
     signed = [*records, approval, *chain.from_iterable((h.request, h.delivery, h.acknowledgement) for h in hops)]
     passed_on = responsibility.department != value.issuer
     last = view.checkpoint.size - 1
@@ -162,13 +162,13 @@ def build_bundle(
         content=_content_of(opening),
         holder=opening.holder or UNSET,
         state=CertificateState(
-            certificate=_prove_value(view, certificate_key(certificate)),
-            type=_prove_value(view, type_key(kind.code)),
-            responsibility=_prove_value(view, responsibility_key(responsibility.id)),
-            issuer=_prove_value(view, department_key(value.issuer)),
-            succession=_prove_value(view, succession_key(responsibility.id)) if passed_on else UNSET,
-            successor=_prove_value(view, department_key(responsibility.department)) if passed_on else UNSET,
-            keys=tuple(_prove_value(view, envelope_key_key(*signer)) for signer in _signers_of(signed)),
+            certificate=prove_value(view, certificate_key(certificate)),
+            type=prove_value(view, type_key(kind.code)),
+            responsibility=prove_value(view, responsibility_key(responsibility.id)),
+            issuer=prove_value(view, department_key(value.issuer)),
+            succession=prove_value(view, succession_key(responsibility.id)) if passed_on else UNSET,
+            successor=prove_value(view, department_key(responsibility.department)) if passed_on else UNSET,
+            keys=tuple(prove_value(view, envelope_key_key(*signer)) for signer in signers_of(signed)),
         ),
         records=tuple(records),
         approval=approval,
@@ -210,7 +210,12 @@ def _value(view: LedgerView, key: bytes, kind: type[T]) -> T:
     return decode(kind, data)
 
 
-def _prove_value(view: LedgerView, key: bytes) -> ValueProof:
+def prove_value(view: LedgerView, key: bytes) -> ValueProof:
+    """Return the proof of the value under `key`.
+
+    Raises:
+        NotFoundError: The checkpoint's state has none.
+    """
     if (data := view.value_bytes(key)) is None:
         raise NotFoundError(f"there is no {key.decode()} as of height {view.checkpoint.height}")
     return ValueProof.of(data, view.prove(key))
@@ -235,7 +240,12 @@ def _prove_approval(view: LedgerView, responsibility: Responsibility) -> RecordP
     raise NotFoundError(f"responsibility {responsibility.id} was never approved")
 
 
-def _prove_hop(view: LedgerView, grant: str, number: int) -> Hop:
+def prove_hop(view: LedgerView, grant: str, number: int) -> Hop:
+    """Return the three records of a delivery with their proofs.
+
+    Raises:
+        NotFoundError: There is no such delivery, or it was not acknowledged.
+    """
     return Hop(
         request=_prove_only(view, request_key(grant), RequestSharing),
         delivery=_prove_only(view, delivery_key(grant, number), Deliver),
@@ -254,7 +264,7 @@ def _prove_only(view: LedgerView, key: bytes, kind: type[Record]) -> RecordProof
     raise NotFoundError(f"{key.decode()} has no {kind.__name__} as of height {view.checkpoint.height}")
 
 
-def _signers_of(proofs: Iterable[RecordProof]) -> list[tuple[str, int]]:
+def signers_of(proofs: Iterable[RecordProof]) -> list[tuple[str, int]]:
     """Return department and key number of every envelope, each once, ascending."""
     headers = (decode(EnvelopeEntry, proof.logged.entry).header for proof in proofs)
     return sorted({(header.department, header.key_id) for header in headers})

@@ -8,28 +8,24 @@ or was changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
 from msgspec import UnsetType
 
-from ledger.blocks.refusals import ACCEPTED
 from ledger.crypto.commitments import Field, check_commitment, verify_disclosure
 from ledger.crypto.hashing import Tag
-from ledger.crypto.signatures import StrictCheck, verify_signature, verify_strict
-from ledger.crypto.suites import ED25519_SHA256
+from ledger.crypto.signatures import StrictCheck, verify_strict
 from ledger.encoding import decode
-from ledger.errors import DecodeError, ProofError, SignatureError
-from ledger.identifiers import ChainId
-from ledger.members.departments import Department, EnvelopeKey, department_key, envelope_key_key
+from ledger.errors import DecodeError, ProofError
+from ledger.members.departments import Department, department_key
 from ledger.proofs.bundle import Bundle
-from ledger.proofs.cosigned import NotEstablishedError
 from ledger.proofs.head import Head, check_head
 from ledger.proofs.hops import HopRecords, LoggedHop, check_hops, log_hop
 from ledger.proofs.inclusion import LoggedRecord
 from ledger.proofs.lifecycle import check_story, decode_story_record, tag_of
 from ledger.proofs.policy import Policy
+from ledger.proofs.signed import check_accepted, check_signatures
 from ledger.proofs.succession import PassedOn, check_succession
 from ledger.registers.certificates.values import (
     Certificate,
@@ -89,7 +85,7 @@ def establish(bundle: Bundle, policy: Policy, check: StrictCheck = verify_strict
         for hop, records in zip(shown_hops, hop_records, strict=True)
     ]
     everything = (*logged, approval, *chain.from_iterable(hop.logged() for hop in hops))
-    _check_accepted(everything)
+    check_accepted(everything)
     _check_order(logged)
     check_story(story, certificate)
     _check_approval(approved, responsibility)
@@ -97,7 +93,7 @@ def establish(bundle: Bundle, policy: Policy, check: StrictCheck = verify_strict
     fields = _shown_fields(bundle, certificate)
     holder = _opened_holder(bundle, certificate)
     # Signatures come last: one that only this ledger's rule accepts is worth saying once all else is proven.
-    _check_signatures(bundle, everything, policy, root, check)
+    check_signatures(everything, bundle.state.keys, policy, root, check)
     return Evidence(
         head=head,
         certificate=certificate,
@@ -111,12 +107,6 @@ def establish(bundle: Bundle, policy: Policy, check: StrictCheck = verify_strict
         fields=fields,
         holder=holder,
     )
-
-
-def _check_accepted(records: Iterable[LoggedRecord]) -> None:
-    for record in records:
-        if record.result != ACCEPTED:
-            raise ProofError(f"the record at log entry {record.index} was refused, with code {record.result}")
 
 
 def _check_order(records: list[LoggedRecord]) -> None:
@@ -148,34 +138,3 @@ def _opened_holder(bundle: Bundle, certificate: Certificate) -> str | None:
         return None
     check_commitment(certificate.holder, Tag.HOLDER, bundle.holder.key, bundle.holder.holder.encode())
     return bundle.holder.holder
-
-
-def _check_signatures(
-    bundle: Bundle, records: tuple[LoggedRecord, ...], policy: Policy, root: bytes, check: StrictCheck
-) -> None:
-    """Check every envelope's signature under the key that the state has for it."""
-    headers = [record.entry.header for record in records]
-    signers = sorted({(header.department, header.key_id) for header in headers})
-    if len(signers) != len(bundle.state.keys):
-        raise ProofError(f"{len(bundle.state.keys)} envelope keys are here; {len(signers)} signed the records")
-    keys = {
-        signer: proof.check(EnvelopeKey, key=envelope_key_key(*signer), root=root).public
-        for signer, proof in zip(signers, bundle.state.keys, strict=True)
-    }
-    for record in records:
-        header = record.entry.header
-        if ChainId(header.chain) != policy.chain:
-            raise ProofError(f"the envelope at log entry {record.index} was signed for another network")
-        if record.entry.suite != ED25519_SHA256:
-            raise NotEstablishedError(f"the signature suite {record.entry.suite} is unknown here")
-        _check_signature(keys[header.department, header.key_id], header.id, record, check)
-
-
-def _check_signature(public: bytes, message: bytes, record: LoggedRecord, check: StrictCheck) -> None:
-    try:
-        check(public, message, record.entry.signature)
-    except SignatureError:
-        verify_signature(public, message, record.entry.signature)
-        raise NotEstablishedError(
-            f"the envelope at log entry {record.index} is recorded, but not checkable by standard tools"
-        ) from None

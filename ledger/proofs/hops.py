@@ -99,7 +99,7 @@ def check_hops(hops: Sequence[LoggedHop], *, issuer: str, issue: LoggedRecord) -
     """
     reached = {issuer: _place(issue)}
     for hop in reversed(hops):
-        _check_one_delivery(hop)
+        check_one_delivery(hop)
         before = reached.get(hop.requester)
         if before is None:
             raise ProofError(f"delivery {_name(hop)} reached {hop.requester}, neither the issuer nor a later provider")
@@ -110,7 +110,12 @@ def check_hops(hops: Sequence[LoggedHop], *, issuer: str, issue: LoggedRecord) -
         reached[hop.provider] = max(_place(hop.delivery), reached.get(hop.provider, (0, 0)))
 
 
-def _check_one_delivery(hop: LoggedHop) -> None:
+def check_one_delivery(hop: LoggedHop) -> None:
+    """Check that the three records of a hop are of one delivery, acknowledged by who requested it.
+
+    Raises:
+        ProofError: They are not.
+    """
     request, delivery, acknowledgement = hop.records.request, hop.records.delivery, hop.records.acknowledgement
     delivered = (delivery.grant, delivery.number, delivery.commitment, delivery.sealed)
     acknowledged = (

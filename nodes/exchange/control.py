@@ -64,6 +64,13 @@ class ShowKey(Canonical, tag="control-key", kw_only=True):
     """Tell the key that requests name."""
 
 
+class ShowReceipt(Canonical, tag="control-receipt", kw_only=True):
+    """Prove a delivery that was acknowledged."""
+
+    grant: Annotated[str, Meta(min_length=1, max_length=80)]
+    number: UInt63
+
+
 class FindReaders(Canonical, tag="control-readers", kw_only=True):
     """Find the deliveries of this department that were about a subject."""
 
@@ -104,6 +111,12 @@ class Key(Canonical, tag="control-the-key", kw_only=True):
     public: Key32
 
 
+class ReceiptText(Canonical, tag="control-the-receipt", kw_only=True):
+    """A receipt, as `ledger.proofs.delivery` reads it."""
+
+    text: bytes
+
+
 class ServedDelivery(Canonical, tag="control-served", kw_only=True):
     """A delivery that was about the subject."""
 
@@ -119,8 +132,8 @@ class Readers(Canonical, tag="control-the-readers", kw_only=True):
     not_searched: UInt63
 
 
-Command = FetchData | TellLedger | ShowKey | FindReaders | Forget
-Answer = FetchedData | Done | Key | Readers
+Command = FetchData | TellLedger | ShowKey | ShowReceipt | FindReaders | Forget
+Answer = FetchedData | Done | Key | ReceiptText | Readers
 _commands: Decoder = Decoder(Command)
 _answers: Decoder = Decoder(Answer | Progressed | Problem)
 
@@ -211,6 +224,8 @@ class ControlServer:
                 return Done()
             case ShowKey():
                 return Key(public=exchange.recipient_key)
+            case ShowReceipt(grant=grant, number=number):
+                return ReceiptText(text=exchange.ledger.delivery_receipt(grant, number))
             case FindReaders(identifier=identifier):
                 found = exchange.provider.served(identifier)
                 return Readers(

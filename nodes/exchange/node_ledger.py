@@ -14,6 +14,8 @@ from ledger.crypto.signatures import Signer
 from ledger.errors import NotYetError
 from ledger.identifiers import ChainId, CreditCode, EnvelopeId, Height, KeyId
 from ledger.members.departments import Department, EnvelopeKey, department_key, envelope_key_key
+from ledger.proofs.delivery import build_receipt
+from ledger.proofs.view import LedgerView
 from ledger.registers import RULEBOOK
 from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, replay_window_key
 from ledger.replica import Receipt
@@ -53,6 +55,9 @@ class Node(Protocol):
 
     def receipt(self, envelope: EnvelopeId) -> Receipt | None: ...
 
+    @property
+    def attested(self) -> LedgerView | None: ...
+
 
 class NodeLedger:
     """The `Ledger` of one department's exchange. Its calls block, and are made from threads that are not the loop's."""
@@ -83,6 +88,21 @@ class NodeLedger:
     def wait_until(self, condition: Callable[[State], bool]) -> bool:
         """Wait until `condition` holds of the state; return whether it came to hold within `BLOCK_S`."""
         return self._run(self._node.progress.wait_until(lambda: condition(self._node.state), BLOCK_S))
+
+    def delivery_receipt(self, grant: str, number: int) -> bytes:
+        """Return the receipt of a delivery as of the newest checkpoint (`ledger.proofs.delivery`).
+
+        Raises:
+            NotFoundError: There is no such delivery, or it was not acknowledged.
+            NotYetError: There is no checkpoint yet.
+        """
+
+        async def build() -> bytes:
+            if (view := self._node.attested) is None:
+                raise NotYetError("no quorum has cosigned a checkpoint yet")
+            return build_receipt(view, grant, number)
+
+        return self._run(build())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:

@@ -15,6 +15,7 @@ import pytest
 from ledger.blocks.envelope import seal
 from ledger.blocks.record import Record
 from ledger.identifiers import Height, KeyId
+from ledger.proofs.delivery import ProvenDelivery, verify_receipt
 from ledger.registers.catalogue import (
     DataItemMetadata,
     InformationItem,
@@ -36,6 +37,7 @@ from nodes.exchange.control import (
     FindReaders,
     Forget,
     ShowKey,
+    ShowReceipt,
     TellLedger,
     command,
 )
@@ -47,6 +49,7 @@ from nodes.exchange.messages import Question
 from nodes.exchange.service import BINDING_FILE
 from nodes.gateway.routes.envelopes import MEDIA_TYPE
 from nodes.launcher import Launcher
+from nodes.network import POLICY_FILE
 from scenarios.beijing.city import load_city
 from tests.live.network import READY_S, first_departments, prepare
 
@@ -171,6 +174,12 @@ def state_of(launcher: Launcher, key: str) -> dict[str, object]:
     return dict(answer.json())
 
 
+def receipt_of(launcher: Launcher, number: int) -> ProvenDelivery:
+    """Return what the receipt from a node proves, as a stranger with the network's policy reads it."""
+    text = command(launcher.directory("BM"), ShowReceipt(grant=GRANT, number=number)).text
+    return verify_receipt(text, (launcher.root / POLICY_FILE).read_text(encoding="utf-8"))
+
+
 def question() -> Question:
     """Return the question for all that was granted."""
     return Question(grant=GRANT, table="", fields=(), selection=())
@@ -189,6 +198,9 @@ def test_granted_rows_cross_from_node_to_node(launched: Launcher, tmp_path: Path
     rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert rows == [{"permit_no": f"P-{number}", "holder": f"Holder {number}"} for number in range(ROWS)]
     assert {"fetching", "writing"} <= set(stages)
+    proven = receipt_of(launched, fetched.number)
+    nodes = {entry.code: entry.credit_code for entry in launched.network.nodes.values()}
+    assert (proven.provider, proven.requester, proven.delivery.rows) == (nodes["AY"], nodes["AL"], ROWS)
     readers = command(launched.directory("AY"), FindReaders(identifier="holder 77"))
     assert (GRANT, fetched.number) in [(one.grant, one.number) for one in readers.deliveries]
 
