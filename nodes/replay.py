@@ -9,6 +9,7 @@ from dataclasses import asdict
 from ledger.consensus.effects import Effect, Executed
 from ledger.replica import Replica
 from ledger.storage.safety_slots import SlotsRead
+from nodes.collector import collector_paused
 from nodes.journal import Journal
 from nodes.pipeline import Gauges, KnownKeys, Pipeline, workers_for
 
@@ -37,7 +38,8 @@ def replay(
     with Pipeline(workers=workers_for(journal.end) if workers is None else workers, gauges=gauges) as pipeline:
         frames = (frame for _, frame in journal.frames())
         ahead = pipeline.prepare_frames(frames, KnownKeys(replica.state), replica.expect)
-        effects = replica.recover(ahead, slots, on_executed)
+        with collector_paused():
+            effects = replica.recover(ahead, slots, on_executed)
     if replica.height > 0:
         stages = {name: round(gauge["busy_s"], 3) for name, gauge in asdict(pipeline.gauges).items()}
         logger.info("replayed", extra={"height": replica.height, "workers": pipeline.workers, "busy_s": stages})

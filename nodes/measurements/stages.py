@@ -37,6 +37,7 @@ from ledger.state.store import State, updated_tree
 from ledger.state.transition import Execution, execute_block, execute_envelopes
 from ledger.storage.frames import Frame, FrameKind
 from ledger.validation.envelopes import prepare_block, records_of, split
+from nodes.collector import collector_paused
 from nodes.files import DiskFolder
 from nodes.journal import Journal
 from nodes.measurements.rounds import Sample
@@ -171,7 +172,8 @@ class Passes:
         The stages of the sample are the pipeline's own: what its workers and this side were busy with.
         """
         state, pipeline.gauges, refused, records = copy_of(self.state), Gauges.zero(), 0, 0
-        with open_journal(self._new_directory(), state.chain) as journal:
+        # As at a replay.
+        with open_journal(self._new_directory(), state.chain) as journal, collector_paused():
             start = time.perf_counter()
             raws = iter(self.blocks)
             with Settler(state, lambda done: commit(journal, next(raws), done), pipeline.gauges.settle) as settler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def test_the_member_is_the_same_with_and_without_workers(folder: Path, backend: 
     assert b"".join(codes for executed in said_alone for codes in executed.results) == bytes(RECORDS)
     assert gauges.examine.blocks == gauges.execute.blocks == helped.height == len(said_helped) == 5
     assert gauges.examine.queued == 0
+
+
+def test_nobody_looks_for_cycles_while_blocks_are_executed_again(folder: Path) -> None:
+    """There are none among the values of blocks; afterwards the collector is as it was."""
+    member, journal = open_member(folder)
+    looked: list[bool] = []
+    gc.collect()
+    replay(member, journal, NOTHING_WRITTEN, lambda executed: looked.append(gc.isenabled()), workers=0)
+    assert gc.collect() < RECORDS // 10
+    journal.close()
+    assert looked == [False] * member.height
+    assert gc.isenabled()
 
 
 def test_what_nobody_hears_is_returned(folder: Path) -> None:
