@@ -62,6 +62,7 @@ _KINDS_OF_GATEWAY = {
     "not_yet": Kind(503, "the node cannot do this now", "try again later"),
     "index_unavailable": Kind(503, "the node's query index cannot answer", "try again later, or ask another node"),
     "index_behind": Kind(503, "the node's query index is still taking in blocks", "try again later"),
+    "present": Kind(409, "there is such a certificate, so that its absence cannot be proven", "ask for its bundle"),
     "no_checkpoint": Kind(503, "no quorum has cosigned a checkpoint yet", "try again after the first block"),
     "no_tools_policy": Kind(
         404,

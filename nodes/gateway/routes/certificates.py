@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import StringConstraints
 
 from ledger.identifiers import CertificateIdentifier
 from ledger.members.departments import Department, department_key
+from ledger.proofs.absence import build_absence
 from ledger.proofs.bundle import build_bundle
 from ledger.registers.certificates.identifier import parse_identifier
 from ledger.registers.certificates.values import (
@@ -34,6 +37,11 @@ router = APIRouter(tags=["certificates"])
 
 Identifier = Annotated[str, Path(max_length=100, description="identifier of the certificate (GB/T 36904)")]
 
+Deliveries = Annotated[
+    Sequence[Annotated[str, StringConstraints(pattern=r"^[0-9A-Z-]{1,80}/[1-9][0-9]{0,9}$")]],
+    Query(max_length=16, description="grant and number of a delivery that fed the certificate, for example `AY-R7/1`"),
+]
+
 STEPS_MAX = 1_000
 """Steps of one subject in a trace; the registers' histories have pages and give all."""
 
@@ -52,19 +60,46 @@ STEPS_MAX = 1_000
         **problems("not_found", "bad_check_character", "invalid_parameter", "no_checkpoint", "oversize"),
     },
 )
-async def get_bundle(identifier: Identifier, request: Request, node: Node) -> Response:
+async def get_bundle(identifier: Identifier, request: Request, node: Node, delivery: Deliveries = ()) -> Response:
     """As of the newest checkpoint with a quorum, all fields hidden: what a certificate says is not on the ledger.
 
-    `mulu verify` checks it offline against the policy; the bytes are to be kept as they are.
+    With `delivery=GRANT/NUMBER`, once for each in the order in which the data came, it shows these as hops. `mulu
+    verify` checks it offline against the policy; the bytes are to be kept as they are.
     """
     parse_identifier(identifier)
     if (attested := node.attested) is None:
         raise ProblemError("no_checkpoint", "a bundle rests on a checkpoint")
-    bundle = build_bundle(attested, CertificateIdentifier(identifier))
-    etag = etag_of(bundle)
+    hops = [(grant, int(number)) for grant, _, number in (name.partition("/") for name in delivery)]
+    return _unchanging(request, build_bundle(attested, CertificateIdentifier(identifier), deliveries=hops))
+
+
+@router.get(
+    "/certificates/{identifier}/absence",
+    operation_id="get_absence",
+    summary="The file that proves that there is no such certificate",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The absence, canonical JSON",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+        304: {"description": "It is as it was"},
+        **problems("present", "bad_check_character", "invalid_parameter", "no_checkpoint"),
+    },
+)
+async def get_absence(identifier: Identifier, request: Request, node: Node) -> Response:
+    """As of the newest checkpoint with a quorum. `mulu verify` checks it offline against the policy."""
+    parse_identifier(identifier)
+    if (attested := node.attested) is None:
+        raise ProblemError("no_checkpoint", "an absence rests on a checkpoint")
+    return _unchanging(request, build_absence(attested, identifier))
+
+
+def _unchanging(request: Request, document: bytes) -> Response:
+    etag = etag_of(document)
     if (response := not_modified(request, etag)) is not None:
         return response
-    return Response(bundle, media_type="application/json", headers={"ETag": etag})
+    return Response(document, media_type="application/json", headers={"ETag": etag})
 
 
 @router.get(
