@@ -1,6 +1,10 @@
 """Moving rows between departments' databases under grants: sealed by the provider's node, opened by the requester's.
 
-`content` and `outputs` are what rows look like on the way and where they go; `databases` is the node's own database;
-`outbox` and `store` keep what must outlive a crash; `provider` and `requester` are the two sides of a delivery, `wire`,
-`server` and `client` how they talk; `ledger` is how both reach the ledger, and `receipts` what is left at the end.
+    control ──► requester ──► client ═══ wire ═══ server ──► provider ──► preparation ──► databases
+                    │                                            │
+             reception, outputs                            chunk_files, subjects
+
+Both sides keep what must outlive a crash in `store` and `chunk_files`, and reach the ledger through `ledger` alone,
+which `node_ledger` gives over the node in this process. `service` puts all of it together. Rows as bytes are
+`ledger.content`, sealed streams `ledger.crypto.sealing`, receipts `ledger.proofs.delivery`.
 """

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from ledger.encoding import Canonical, Decoder
@@ -47,10 +48,20 @@ class ExchangeKeys:
         self, identity: TlsIdentity, owners: Mapping[Digest, CreditCode], certificates_pem: Iterable[bytes]
     ) -> None:
         """Args: `owners` and `certificates_pem` are of all other nodes, by the hash of their key."""
-        certificates = tuple(certificates_pem)
+        self._identity = identity
         self._owners = dict(owners)
-        self._server = server_context(identity, certificates, PROTOCOL)
-        self._client = client_context(identity, certificates, PROTOCOL)
+        self._certificates = tuple(certificates_pem)
+
+    # Made when they are first needed, on the thread that needs them: OpenSSL takes its time over 52 certificates, and
+    # many a node never exchanges anything. Two threads may make one each, and either serves.
+
+    @cached_property
+    def _server(self) -> ssl.SSLContext:
+        return server_context(self._identity, self._certificates, PROTOCOL)
+
+    @cached_property
+    def _client(self) -> ssl.SSLContext:
+        return client_context(self._identity, self._certificates, PROTOCOL)
 
     def answer(self, connection: socket.socket) -> tuple[CreditCode, Wire]:
         """Shake hands with who has connected; return who it is.
