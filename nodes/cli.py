@@ -28,7 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "simulate": Command("scenarios.command", "launch a multi-department simulation and check what it leaves behind"),
     "verify": Command("nodes.commands.verify", "check a certificate's bundle offline, against a policy"),
-    "certificate": Command("nodes.commands.certificate", "give a certificate the form of a sealed page"),
+    "certificate": Command("nodes.commands.certificate", "make a sealed page of a certificate"),
     "trace": Command("nodes.commands.trace", "show where a certificate comes from and what became of it"),
     "policy": Command("nodes.commands.policy", "show what a policy says, and hand it to other people's tools"),
     "proof": Command(

@@ -34,10 +34,13 @@ class Tool:
 TOOLS = {
     "cargo": Tool(("cargo",), "cargo"),
     "chromium": Tool(("chromium", "chromium-browser", "google-chrome"), "chromium"),
+    "dot": Tool(("dot",), "graphviz"),
     "go": Tool(("go",), "golang-go"),
     "node": Tool(("node",), "nodejs"),
+    "pdfsig": Tool(("pdfsig",), "poppler-utils"),
     "postgres": Tool(("postgres",), "postgresql", folders="usr/lib/postgresql/*/bin"),
     "promtool": Tool(("promtool",), "prometheus"),
+    "zbarimg": Tool(("zbarimg",), "zbar-tools"),
 }
 
 
