@@ -17,7 +17,9 @@ from nodes.gateway.routes import (
     proofs,
     reference,
     registers,
+    scores,
     search,
+    sharing,
     tiles,
 )
 
@@ -34,6 +36,8 @@ def include_all(app: FastAPI) -> None:
         certificates,
         catalogue,
         search,
+        sharing,
+        scores,
         proofs,
         entry_proofs,
         events,

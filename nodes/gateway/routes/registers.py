@@ -17,6 +17,7 @@ from ledger.registers.certificates.values import CERTIFICATES, TYPES
 from ledger.registers.directories.values import SYSTEMS
 from ledger.registers.members.values import REORGANISATIONS, SUCCESSIONS
 from ledger.registers.shared import RESPONSIBILITIES
+from ledger.registers.sharing.values import GRANTS, OBJECTIONS, REQUESTS
 from nodes.gateway import forms, schemas
 from nodes.gateway.asking import Limit, Node, ask, credit_code_of
 from nodes.gateway.conditional import etag_of, not_modified
@@ -63,6 +64,9 @@ SUBJECTS = (
     Subject("data-items", "data item", DATA_ITEMS, "AY-01-D1"),
     Subject("systems", "system", SYSTEMS, "AY-S1"),
     Subject("tables", "table", TABLES, "AY-01-D1-T1"),
+    Subject("requests", "request for data", REQUESTS, "AF-R1"),
+    Subject("grants", "grant", GRANTS, "AF-R1"),
+    Subject("objections", "objection", OBJECTIONS, "AF-O1"),
     Subject("types", "type of certificates", TYPES, "11100000C00000016E001", check_type_code),
     Subject("certificates", "certificate", CERTIFICATES, f"{ROOT}.TYPE.ISSUER.SERIAL.001.C", parse_identifier),
 )
