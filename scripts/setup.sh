@@ -51,9 +51,10 @@ fi
 say "validation runs on $("$venv/bin/python" -c 'from ledger.crypto.backend import active_backend as active
 print(f"{active().name}: {active().reason}")')"
 
-# Tests run programs of other people, and no test reaches for the network: their modules are fetched here.
+# Tests run programs of other people, and no test reaches for the network: their modules are fetched here, and compiled.
 if command -v go >/dev/null 2>&1; then
-    (cd tests/foreign/go && go mod download >&2) || say "the modules of tests/foreign/go were not fetched: those tests will skip"
+    (cd tests/foreign/go && go mod download && go build ./...) >&2 ||
+        say "the programs in tests/foreign/go cannot be built here: tests that run them will skip"
 fi
 
 touch "$venv/.ready"

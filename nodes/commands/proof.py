@@ -9,14 +9,17 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from ledger.consensus.cosigning import OWN_SIZES_MAX
 from ledger.crypto.merkle import leaf_hash, verify_inclusion
 from ledger.encoding import decode
 from ledger.errors import CheckCharacterError, DecodeError, LedgerError, NotYetError, ProofError
 from ledger.identifiers import Digest
 from ledger.proofs.completing import choose_size, complete
+from ledger.proofs.cosigned import NotEstablishedError, valid_lines
 from ledger.proofs.notes import SignedCheckpoint, parse_note
 from ledger.proofs.policy import POLICY_BYTES_MAX
 from ledger.proofs.tlog_policy import TlogPolicy, Witness, parse_tlog_policy
@@ -45,6 +48,9 @@ exit codes: 0 fetched, 2 the identifier is mistyped or the command was called wr
 
 WORKERS = 16
 """Nodes that are asked at once."""
+
+ATTEMPTS_MAX = 8
+"""Sizes that are tried if departments claim to have cosigned what they have not."""
 
 TIMEOUT_S = 10.0
 
@@ -138,16 +144,8 @@ def _completed(node: str, proof: TlogProof, policy: TlogPolicy) -> TlogProof:
     Raises:
         NotCompletedError: Too few of them have cosigned a checkpoint beyond the entry, or too few answer.
     """
-    witnesses = [witness for witness in policy.witnesses.values() if witness.url]
-    said = dict(_ask_all(witnesses, _sizes_of))
-    size = choose_size(said, policy, above=proof.index)
-    if size is None:
-        raise NotCompletedError(
-            f"{len(said)} of {len(policy.witnesses)} departments answer, and too few of them have cosigned one "
-            f"checkpoint beyond entry {proof.index}; {policy.rule()}"
-        )
-    holders = [witness for witness in witnesses if size in said.get(witness.name, ())]
-    checkpoint = complete((note for _, note in _ask_all(holders, lambda asked: _note_of(asked, size))), policy)
+    checkpoint = _ask_for_checkpoint(policy, above=proof.index)
+    size = checkpoint.size
     answer = ask(node, f"/api/v1/proofs/inclusion?index={proof.index}&size={size}", timeout_s=TIMEOUT_S)
     path = _understood(node, lambda: tuple(Digest(bytes.fromhex(sibling)) for sibling in answer["path"]))
     entry = _entry_of(node, proof)
@@ -156,6 +154,33 @@ def _completed(node: str, proof: TlogProof, policy: TlogPolicy) -> TlogProof:
     except ProofError as error:
         raise NotAGatewayError(f"{node} has another log than the departments that cosigned: {error}") from error
     return replace(proof, path=path, checkpoint=checkpoint)
+
+
+def _ask_for_checkpoint(policy: TlogPolicy, *, above: int) -> SignedCheckpoint:
+    """Return a checkpoint beyond log index `above` that counts under the policy, from what each department says alone.
+
+    Raises:
+        NotCompletedError: Too few of them have cosigned one, or too few answer.
+    """
+    witnesses = [witness for witness in policy.witnesses.values() if witness.url]
+    said = dict(_ask_all(witnesses, _sizes_of))
+    answered = len(said)
+    for _ in range(ATTEMPTS_MAX):
+        if (size := choose_size(said, policy, above=above)) is None:
+            break
+        holders = [witness for witness in witnesses if size in said.get(witness.name, ())]
+        notes = dict(_ask_all(holders, partial(_note_of, size=size)))
+        try:
+            return complete(notes.values(), policy)
+        except NotEstablishedError:
+            # Who claimed the size and does not show a cosignature of it is not believed again.
+            shown = {name for name, note in notes.items() if name in valid_lines(note, policy)[1]}
+            claimed = {witness.name for witness in holders}
+            said = {name: sizes - {size} for name, sizes in said.items() if name in shown or name not in claimed}
+    raise NotCompletedError(
+        f"{answered} of {len(policy.witnesses)} departments answer, and too few of them have cosigned one checkpoint "
+        f"beyond entry {above}; {policy.rule()}"
+    )
 
 
 def _entry_of(node: str, proof: TlogProof) -> bytes:
@@ -180,7 +205,7 @@ def _ask_all(witnesses: Iterable[Witness], question: Callable[[Witness], T]) -> 
 
 def _sizes_of(witness: Witness) -> frozenset[int]:
     answer = ask(_address_of(witness), "/api/v1/cosignatures", timeout_s=TIMEOUT_S)
-    return _understood(witness.url, lambda: frozenset(map(int, answer["sizes"])))
+    return _understood(witness.url, lambda: frozenset(map(int, answer["sizes"][:OWN_SIZES_MAX])))
 
 
 def _note_of(witness: Witness, size: int) -> SignedCheckpoint:

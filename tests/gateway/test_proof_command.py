@@ -8,7 +8,7 @@ import copy
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from ledger.proofs.tlog_proof import parse_tlog_proof
 from ledger.proofs.tools_policy import make_tools_policy
 from nodes.cli import main
 from nodes.gateway.app import create_app
-from tests.gateway.memory_node import MemoryNode
+from tests.gateway.memory_node import AttestedView, MemoryNode
 from tests.proofs.memory_ledger import IDENTIFIER
 from tests.proofs.small_network import MEMBERS, REGISTRAR
 
@@ -28,24 +28,42 @@ NOW = "2025-09-15T08:10:00+08:00"
 VOTERS = [member.credit_code for member in MEMBERS if member is not REGISTRAR]
 
 
-@contextlib.contextmanager
-def serving(node: MemoryNode) -> Iterator[str]:
-    """Serve a node's gateway on another thread, as another process would; give its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(node), log_config=None, access_log=False, lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-    thread.start()
-    yield "http://{}:{}".format(*listener.getsockname())
-    server.should_exit = True
-    thread.join()
-    listener.close()
+class Gateways:
+    """The gateways of some nodes that share what is in them, and so are served by one thread."""
+
+    def __init__(self, nodes: Sequence[MemoryNode]) -> None:
+        self._listeners = [socket.create_server(("127.0.0.1", 0)) for _ in nodes]
+        configs = [
+            uvicorn.Config(create_app(node), log_config=None, access_log=False, lifespan="off") for node in nodes
+        ]
+        self._servers = [uvicorn.Server(config) for config in configs]
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread.start()
+
+    async def _serve(self) -> None:
+        pairs = zip(self._servers, self._listeners, strict=True)
+        await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in pairs))
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of each node, in order."""
+        return ["http://{}:{}".format(*listener.getsockname()) for listener in self._listeners]
+
+    def close(self) -> None:
+        """Stop all of them."""
+        for server in self._servers:
+            server.should_exit = True
+        self._thread.join(30)
+        for listener in self._listeners:
+            listener.close()
 
 
 @pytest.fixture
 def address(node: MemoryNode) -> Iterator[str]:
     """The gateway of one node."""
-    with serving(node) as found:
-        yield found
+    with contextlib.closing(Gateways([node])) as gateways:
+        (only,) = gateways.addresses
+        yield only
 
 
 @pytest.fixture
@@ -118,36 +136,76 @@ def test_an_address_of_something_else_is_no_gateway(capsys: pytest.CaptureFixtur
     assert "[node_unavailable]" in capsys.readouterr().err
 
 
-@pytest.fixture
-def departments(node: MemoryNode, files: Callable[[str], str]) -> Iterator[dict[CreditCode, contextlib.ExitStack]]:
-    """Serve one gateway for each department, and write the policy that names them; give what stops each."""
-    with contextlib.ExitStack() as all_of_them:
-        urls, stops = {}, {}
-        for credit_code in VOTERS:
-            own = copy.copy(node)
-            own.me = credit_code
-            stops[credit_code] = contextlib.ExitStack()
-            all_of_them.enter_context(stops[credit_code])
-            urls[credit_code] = stops[credit_code].enter_context(serving(own))
-        policy = make_tools_policy(parse_policy(node.policy()), urls)
-        Path(files("tools.txt")).write_text(policy, encoding="utf-8")
-        yield stops
+def department(node: MemoryNode, credit_code: CreditCode) -> MemoryNode:
+    """Return the node as another department has it."""
+    own = copy.copy(node)
+    own.me = credit_code
+    return own
 
 
+def write_tools_policy(node: MemoryNode, path: str, addresses: Sequence[str]) -> None:
+    policy = make_tools_policy(parse_policy(node.policy()), dict(zip(VOTERS, addresses, strict=True)))
+    Path(path).write_text(policy, encoding="utf-8")
+
+
+NOBODY = "http://127.0.0.1:1"
+"""Where no gateway is: the port takes a privilege that tests do not have, or nothing listens there."""
+
+
+@pytest.mark.parametrize(("away", "code"), [(0, 0), (1, 0), (2, 7)])
 def test_a_proof_for_tools_is_completed_by_asking_each_department(
-    address: str, departments: dict[CreditCode, contextlib.ExitStack], files: Callable[[str], str]
+    node: MemoryNode, files: Callable[[str], str], away: int, code: int
 ) -> None:
     """Three of four are enough, and three lines are carried; with two away the proof has to wait."""
-    ask = ["proof", IDENTIFIER, "--node", address, "--for-tools", files("tools.txt"), "--out", files("p.tlog-proof")]
-    assert main(ask) == 0
-    assert verify(files, "p.tlog-proof", "tools.txt") == 0
-    stops = list(departments.values())
-    stops[0].close()
-    assert main(ask) == 0
-    assert verify(files, "p.tlog-proof", "tools.txt") == 0
-    assert len(parse_tlog_proof(Path(files("p.tlog-proof")).read_text(encoding="utf-8")).checkpoint.lines) == 4
-    stops[1].close()
-    assert main(ask) == 7
+    with contextlib.closing(Gateways([department(node, credit_code) for credit_code in VOTERS])) as gateways:
+        addresses = [*gateways.addresses[: len(VOTERS) - away], *[NOBODY] * away]
+        write_tools_policy(node, files("tools.txt"), addresses)
+        ask = ["proof", IDENTIFIER, "--node", addresses[0], "--for-tools", files("tools.txt")]
+        assert main([*ask, "--out", files("p.tlog-proof")]) == code
+    if code == 0:
+        assert verify(files, "p.tlog-proof", "tools.txt") == 0
+        assert len(parse_tlog_proof(Path(files("p.tlog-proof")).read_text(encoding="utf-8")).checkpoint.lines) == 4
+
+
+class Department(MemoryNode):
+    """One department's node as others ask it: sizes that it claims to have cosigned, and those it can show."""
+
+    claimed: tuple[int, ...]
+    shown: Mapping[int, AttestedView]
+
+    def cosigned_sizes(self) -> list[int]:
+        return list(self.claimed)
+
+    def own_note(self, size: int) -> str | None:
+        if size not in self.shown:
+            return None
+        then = copy.copy(self)
+        then.attested = self.shown[size]
+        return MemoryNode.own_note(then, size)
+
+
+@pytest.mark.parametrize(("liars", "code"), [(1, 0), (2, 7)])
+def test_who_claims_what_it_has_not_cosigned_holds_up_nobody(
+    node: MemoryNode, files: Callable[[str], str], liars: int, code: int
+) -> None:
+    """The largest size fails for want of one cosignature, so the next is taken: by the three that are honest."""
+    views = {node.log.size: node.attested}
+    node.execute()
+    node.cosign()
+    views[node.log.size] = node.attested
+    old, new = sorted(views)
+    nodes = [department(node, credit_code) for credit_code in VOTERS]
+    for number, own in enumerate(nodes):
+        own.__class__ = Department
+        own.claimed = (old,) if number == len(nodes) - 1 else (new, old)
+        own.shown = {} if number < liars else views
+    with contextlib.closing(Gateways(nodes)) as gateways:
+        write_tools_policy(node, files("tools.txt"), gateways.addresses)
+        ask = ["proof", "0", "--node", gateways.addresses[-1], "--for-tools", files("tools.txt")]
+        assert main([*ask, "--out", files("p.tlog-proof")]) == code
+    if code == 0:
+        assert parse_tlog_proof(Path(files("p.tlog-proof")).read_text(encoding="utf-8")).checkpoint.size == old
+        assert verify(files, "p.tlog-proof", "tools.txt") == 0
 
 
 def test_a_policy_is_exported_and_shown(
