@@ -7,6 +7,7 @@ Each failure is one of the five words that a requester has for the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Literal, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -29,6 +30,7 @@ from nodes.exchange.databases.access import columns_of
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.outputs import Output
 from nodes.exchange.preparation import ANSWER_COLUMNS
+from nodes.exchange.read_ahead import read_ahead
 
 Reason = Literal["beyond-grant", "tampered", "truncated", "commitment", "schema"]
 
@@ -108,12 +110,14 @@ def receive(
         opener = StreamOpener(keys, expected.scope, delivery.chunks)
         reader = ContentReader()
         begun = False
-        for chunk in chunks:
-            for rows in reader.feed(opener.open(chunk)):
-                if not begun:
-                    begun = _begin(reader.header, expected, output)
-                output.write(rows)
-                report(reader.rows)
+        # One thread reads and opens the next chunk, outside the interpreter's lock mostly, while this one decodes.
+        with closing(read_ahead(opener.open(chunk) for chunk in chunks)) as opened:
+            for content in opened:
+                for rows in reader.feed(content):
+                    if not begun:
+                        begun = _begin(reader.header, expected, output)
+                    output.write(rows)
+                    report(reader.rows)
         if not begun:
             # A delivery without rows has its header all the same.
             _begin(reader.finish(), expected, output)
