@@ -8,7 +8,6 @@ by the log's size. What they answer is hostile until its signatures are checked 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from ledger.proofs.cosigned import NotEstablishedError, valid_lines
 from ledger.proofs.notes import SignatureLine, SignedCheckpoint
@@ -48,7 +47,8 @@ def complete(notes: Iterable[SignedCheckpoint], policy: TlogPolicy) -> SignedChe
         cosignatures.setdefault(note.body, {}).update(lines)
     for body, log in logs.items():
         if policy.is_met_by(cosignatures[body]):
-            return replace(heads[body], lines=(log, *_no_more_than_needed(cosignatures[body], policy)))
+            head, enough = heads[body], _no_more_than_needed(cosignatures[body], policy)
+            return SignedCheckpoint(origin=head.origin, size=head.size, root=head.root, lines=(log, *enough))
     raise NotEstablishedError("too few of the departments that the policy names have cosigned one checkpoint")
 
 

@@ -17,7 +17,7 @@ from scitt_cose import verify_receipt
 
 from ledger.blocks.checkpoint import key_hash
 from ledger.crypto.signatures import Signer
-from ledger.proofs.cose_receipt import make_receipt
+from nodes.gateway.cose_receipt import make_receipt
 from tests.proofs.proven_log import ISSUE_INDEX, ProvenLog, proven_log
 from tests.proofs.small_network import key
 

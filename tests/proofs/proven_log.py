@@ -92,7 +92,7 @@ def spoilt(log: ProvenLog, proof: TlogProof) -> Iterator[tuple[str, TlogProof]]:
     yield "another origin, signatures as they were", with_note(proof, replace(note, origin=note.origin[:-1] + "x"))
     lines = note.lines
     yield "no line of the log", with_lines(proof, lines[1:])
-    bad_log = replace(lines[0], signature=turned(lines[0].signature))
+    bad_log = lines[0]._replace(signature=turned(lines[0].signature))
     yield "a log's line that does not verify", with_lines(proof, (bad_log, *lines[1:]))
     stranger = key("a stranger", "log")
     text = note.body.encode()
@@ -105,7 +105,7 @@ def spoilt_quorum(log: ProvenLog, proof: TlogProof) -> Iterator[tuple[str, TlogP
     note, lines = proof.checkpoint, proof.checkpoint.lines
     yield "one cosigner too few", with_lines(proof, lines[:-1])
     yield "one cosigner twice", with_lines(proof, (*lines[:-1], lines[1]))
-    later = replace(lines[-1], signature=int(NOW_MS).to_bytes(8, "big") + lines[-1].signature[8:])
+    later = lines[-1]._replace(signature=int(NOW_MS).to_bytes(8, "big") + lines[-1].signature[8:])
     yield "a cosignature with another time", with_lines(proof, (*lines[:-1], later))
     stranger = key("a stranger", "cosigner")
     name = lines[-1].name

@@ -41,7 +41,7 @@ def test_25_of_the_named_complete_a_checkpoint_and_nobody_else_does(asked: set[i
 def test_a_liar_is_as_good_as_one_who_is_silent() -> None:
     """Lines that do not verify, in whose name they may be, and checkpoints of another root do no harm."""
     notes = [alone(index) for index in range(NEEDED)]
-    forged = [replace(line, signature=turned(line.signature)) for note in notes for line in note.lines]
+    forged = [line._replace(signature=turned(line.signature)) for note in notes for line in note.lines]
     lies = [replace(notes[0], lines=tuple(forged[:50])), replace(notes[0], root=turned(notes[0].root))]
     assert complete([*lies, *notes], POLICY) == complete(notes, POLICY)
     with pytest.raises(NotEstablishedError):

@@ -105,7 +105,7 @@ def test_lines_by_unknown_keys_are_passed_over() -> None:
     stranger = SignatureLine("witness.example/w1", b"\x01\x02\x03\x04", bytes(72))
     lines = LOG.quorum_proof.checkpoint.lines
     assert verdict_of(with_lines(LOG.quorum_proof, (stranger, *lines, stranger))) is Verdict.ESTABLISHED
-    namesake = replace(stranger, name=lines[-1].name)
+    namesake = stranger._replace(name=lines[-1].name)
     assert verdict_of(with_lines(LOG.quorum_proof, (*lines, namesake))) is Verdict.ESTABLISHED
 
 
@@ -113,7 +113,7 @@ def test_more_than_a_quorum_counts_too() -> None:
     """C2SP knows no surplus; every line by a known key must verify all the same."""
     surplus = LOG.proof(LOG.note(*range(7)))
     assert verdict_of(surplus) is Verdict.ESTABLISHED
-    bad = replace(surplus.checkpoint.lines[-1], signature=turned(surplus.checkpoint.lines[-1].signature))
+    bad = surplus.checkpoint.lines[-1]._replace(signature=turned(surplus.checkpoint.lines[-1].signature))
     assert verdict_of(with_lines(surplus, (*surplus.checkpoint.lines[:-1], bad))) is Verdict.REFUTED
 
 
@@ -189,7 +189,7 @@ def test_a_line_that_only_zip215_accepts_does_not_count(line: int) -> None:
     message = cosigned_bytes(body, int.from_bytes(time, "big")) if line else body.encode()
     signature = torsioned(seed, message)
     verify_signature(SigningKey.from_seed(seed).public, message, signature)
-    lines[line] = replace(lines[line], signature=time + signature)
+    lines[line] = lines[line]._replace(signature=time + signature)
     assert verdict_of(with_lines(proof, tuple(lines))) is Verdict.REFUTED
 
 
@@ -198,7 +198,7 @@ def test_a_line_of_another_length_does_not_count(length: int) -> None:
     """A cosignature has 72 bytes and a log's line 64; a known key with another length is no line of these types."""
     proof = LOG.quorum_proof
     lines = proof.checkpoint.lines
-    short = replace(lines[-1], signature=bytes(length) or b"\x00")
+    short = lines[-1]._replace(signature=bytes(length) or b"\x00")
     assert verdict_of(with_lines(proof, (*lines[:-1], short))) is Verdict.REFUTED
 
 

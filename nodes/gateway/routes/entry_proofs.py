@@ -9,8 +9,6 @@ from fastapi.responses import PlainTextResponse
 
 from ledger.identifiers import CertificateIdentifier
 from ledger.limits import RECORDS_PER_ENVELOPE_MAX
-from ledger.proofs.cose_receipt import MEDIA_TYPE as COSE
-from ledger.proofs.cose_receipt import make_receipt
 from ledger.proofs.notes import note_for
 from ledger.proofs.tlog_proof import TlogProof, prove_entry
 from ledger.proofs.view import LedgerView
@@ -18,6 +16,8 @@ from ledger.registers.certificates.identifier import parse_identifier
 from ledger.registers.certificates.values import certificate_key
 from nodes.gateway import forms, schemas
 from nodes.gateway.asking import Node
+from nodes.gateway.cose_receipt import MEDIA_TYPE as COSE
+from nodes.gateway.cose_receipt import make_receipt
 from nodes.gateway.node_view import NodeView
 from nodes.gateway.problems import ProblemError
 from nodes.gateway.routes.documented import problems
