@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ledger.identifiers import CreditCode
 from nodes.exchange.errors import NoExchangeError, ProviderNotReadyError, ProviderRefusedError
-from nodes.exchange.messages import Get, Offer, Problem, Question, Working, answers
+from nodes.exchange.messages import Get, Greeting, Offer, Problem, Question, SealedQuestion, Working, answers, greetings
 from nodes.exchange.wire import ExchangeAddress, ExchangeKeys, Wire
 
 
@@ -28,6 +28,7 @@ class RemoteProvider:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._greeting: Greeting | None = None
 
     def ask(self, question: Question, working: Callable[[int], None]) -> Offer:
         """Return the offer that answers `question`.
@@ -36,7 +37,8 @@ class RemoteProvider:
             ProviderRefusedError, ProviderNotReadyError: There is none; `code` is the provider's.
             ConnectionCutError: The connection broke.
         """
-        self._wire.tell(question)
+        self._greeting = self._greeting or self._wire.hear(greetings)
+        self._wire.tell(SealedQuestion.of(question, self._greeting))
         while True:
             match self._wire.hear(answers):
                 case Offer() as offer:

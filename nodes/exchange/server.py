@@ -17,10 +17,21 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from nodes.exchange.errors import ConnectionCutError
-from nodes.exchange.messages import Get, Offer, Question, Working, gets, problem_of, questions
+from nodes.exchange.messages import (
+    Get,
+    Greeting,
+    Offer,
+    SealedQuestion,
+    Working,
+    gets,
+    problem_of,
+    sealed_questions,
+)
 from nodes.exchange.provider import Provider
 from nodes.exchange.wire import ExchangeKeys, Wire
 
@@ -119,10 +130,12 @@ class ExchangeServer:
 
     def _converse(self, peer: CreditCode, wire: Wire) -> None:
         """Answer one question after the other, until the requester has no more."""
+        private = X25519PrivateKey.generate()
+        wire.tell(Greeting(question_key=private.public_key().public_bytes_raw()))
         while True:
-            question: Question = wire.hear(questions)
+            sealed: SealedQuestion = wire.hear(sealed_questions)
             try:
-                offer = self._provider.offer(peer, question, _Reporter(wire).report)
+                offer = self._provider.offer(peer, sealed.open(private), _Reporter(wire).report)
             except ConnectionCutError:
                 raise
             except LedgerError as error:

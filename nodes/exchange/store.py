@@ -170,10 +170,12 @@ class ExchangeStore:
             grant,
             number,
         )
+        self._overwrite_what_was()
 
     def drop_sent(self, grant: str, number: int) -> None:
         """Forget a delivery that the ledger has refused: nobody has ever seen anything of it."""
         self._change("DELETE FROM sent WHERE grant_id = ? AND number = ?", grant, number)
+        self._overwrite_what_was()
 
     # As a requester
 
@@ -215,13 +217,14 @@ class ExchangeStore:
         )
 
     def settle_received(self, grant: str, number: int) -> None:
-        """Note that the ledger was told."""
+        """Note that the ledger was told; what was asked is forgotten."""
         self._change(
             "UPDATE received SET step = ?, question = NULL WHERE grant_id = ? AND number = ?",
             ReceivedStep.SETTLED.value,
             grant,
             number,
         )
+        self._overwrite_what_was()
 
     # As either
 
@@ -236,8 +239,11 @@ class ExchangeStore:
         self._change(
             "UPDATE received SET commitment_key = NULL, question = NULL WHERE grant_id = ? AND number = ?", *place
         )
+        self._overwrite_what_was()
+
+    def _overwrite_what_was(self) -> None:
+        """Empty the write-ahead log, where former values would stand until it is full."""
         with self._lock:
-            # Until then the keys stand in the write-ahead log.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _change(self, statement: str, *values: Any) -> None:

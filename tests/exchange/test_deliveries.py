@@ -213,6 +213,16 @@ def test_a_verification_is_traced_by_what_was_asked(two: TwoDepartments, tmp_pat
     assert len(two.provider.served("赵六")) == 1
 
 
+def test_what_was_asked_is_gone_once_it_is_answered(two: TwoDepartments, tmp_path: Path) -> None:
+    """A question names a person; neither side keeps it beyond the answer, not even where its database wrote over it."""
+    two.grant(mode="verification", volume_max=5)
+    two.fetch(tmp_path / "answer.jsonl", name=("赵六",))
+    two.provider.settle()
+    kept = [path for side in ("provider", "requester") for path in (tmp_path / side).rglob("*") if path.is_file()]
+    assert {"exchange.db", "exchange.db-wal"} <= {path.name for path in kept}
+    assert [path for path in kept if "赵六".encode() in path.read_bytes()] == []
+
+
 def test_deliveries_that_say_not_whom_they_are_about_are_counted(two: TwoDepartments, tmp_path: Path) -> None:
     """An answer to who read what must say what it does not cover."""
     two.grant()

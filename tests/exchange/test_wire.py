@@ -16,7 +16,7 @@ from ledger.identifiers import CreditCode
 from nodes.exchange import server as server_module
 from nodes.exchange.client import RemoteProvider, dialler
 from nodes.exchange.errors import ConnectionCutError, NoExchangeError
-from nodes.exchange.messages import Offer, Question
+from nodes.exchange.messages import Offer, Problem, Question, SealedQuestion, answers, greetings
 from nodes.exchange.provider import Provider
 from nodes.exchange.requester import Connection
 from nodes.exchange.server import ExchangeServer
@@ -85,6 +85,16 @@ def test_a_refusal_crosses_the_wire_with_its_code(two: TwoDepartments, tmp_path:
                 remote.ask(asking(fields=("phone",)), lambda _: None)
             assert refused.value.code == "column_not_granted"
         assert remote.ask(asking(), lambda _: None).delivery.number == 1
+
+
+def test_a_question_sealed_to_another_connection_is_not_read(two: TwoDepartments) -> None:
+    """Its key is of that connection alone; what is wrong is said without a word of what was sealed."""
+    keys = keys_of(MARKET, HOUSING)
+    with keys.dial(address_of(two)) as first, keys.dial(address_of(two)) as second:
+        greeting, _ = first.hear(greetings), second.hear(greetings)
+        second.tell(SealedQuestion.of(asking(name=("赵六",)), greeting))
+        problem: Problem = second.hear(answers)
+    assert (problem.code, problem.retry) == ("unreadable_question", False)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def columns_of(entry: Table, fields: Iterable[str]) -> tuple[str, ...]:
     for field in fields:
         columns = _holding(entry, field)
         if not columns:
-            raise FieldNotHeldError(entry.id, field, columns=0)
+            raise FieldNotHeldError(entry.id, columns=0, held=_held(entry))
         found |= dict.fromkeys(columns)
     return tuple(found)
 
@@ -59,7 +59,7 @@ def conditions_of(entry: Table, declared: Iterable[DeclaredCondition]) -> tuple[
     for item, values in declared:
         columns = _holding(entry, item)
         if len(columns) != 1:
-            raise FieldNotHeldError(entry.id, item, columns=len(columns))
+            raise FieldNotHeldError(entry.id, columns=len(columns), held=_held(entry))
         conditions.append(Condition(columns[0], values))
     return tuple(conditions)
 
@@ -67,3 +67,7 @@ def conditions_of(entry: Table, declared: Iterable[DeclaredCondition]) -> tuple[
 def _holding(entry: Table, item: str) -> list[str]:
     # Columns without an information item have an empty one, and nobody is granted those.
     return [column.name for column in entry.columns if item and column.information_item == item]
+
+
+def _held(entry: Table) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column.information_item for column in entry.columns if column.information_item))

@@ -58,9 +58,14 @@ class FieldNotHeldError(NotYetError):
 
     code = "field_not_held"
 
-    def __init__(self, table_id: str, item: str, *, columns: int) -> None:
-        super().__init__(f"{columns} columns of {table_id} hold the information item {item!r}")
-        self.table_id, self.item, self.columns = table_id, item, columns
+    def __init__(self, table_id: str, *, columns: int, held: tuple[str, ...]) -> None:
+        """Args: `held` are the items that the table does hold. What was asked for is not repeated: it may be anything,
+        and this is told to another department."""
+        super().__init__(
+            f"{columns} columns of {table_id} hold one of the information items asked for; it holds "
+            + ", ".join(map(repr, held))
+        )
+        self.table_id, self.columns, self.held = table_id, columns, held
 
 
 class NotEnforcedError(NotYetError):
