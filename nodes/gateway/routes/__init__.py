@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from nodes.gateway.routes import (
     blocks,
     catalogue,
+    certificate_page,
     certificates,
     entry_proofs,
     envelopes,
@@ -49,3 +50,4 @@ def include_all(app: FastAPI) -> None:
     app.include_router(tiles.router)
     app.include_router(harvest.router)
     app.include_router(pages.router)
+    app.include_router(certificate_page.router)
