@@ -36,6 +36,10 @@ COMMANDS = {
         "fetch the proof of a certificate's issue or of any log entry, for other people's programs",
     ),
     "bench": Command("nodes.commands.bench", "measure throughput on this machine"),
+    "catalog": Command("nodes.commands.catalog", "look for data of other departments"),
+    "share": Command(
+        "nodes.commands.share", "ask for data of other departments, answer, fetch, and see what became of it"
+    ),
     "node": Command("nodes.commands.node", "prepare, run and ask the node of a department"),
     "doctor": Command("nodes.commands.doctor", "say whether this machine can run Mulu, and what is missing"),
 }

@@ -26,7 +26,7 @@ from ledger.encoding import Canonical, Decoder, Key32, UInt63
 from ledger.errors import LedgerError
 from ledger.limits import RECORD_BYTES_MAX
 from ledger.registers import RULEBOOK
-from nodes.exchange.errors import CommandFailedError, ConnectionCutError, NoExchangeError
+from nodes.exchange.errors import CommandFailedError, CommandNotYetError, ConnectionCutError, NoExchangeError
 from nodes.exchange.messages import Problem, Question, problem_of
 from nodes.exchange.requester import Progress, Report
 from nodes.exchange.service import Exchange
@@ -245,7 +245,7 @@ def command(directory: Path, what: Command, report: Report = lambda _: None) -> 
 
     Raises:
         NoExchangeError: No node runs there, or this user may not ask it.
-        CommandFailedError: It could not be done; `code` says why.
+        CommandFailedError, CommandNotYetError: It could not be done, or not now; `code` says why.
         ConnectionCutError: The node stopped meanwhile.
     """
     connection = socket.socket(socket.AF_UNIX)
@@ -261,8 +261,8 @@ def command(directory: Path, what: Command, report: Report = lambda _: None) -> 
             match wire.hear(_answers):
                 case Progressed(stage=stage, done=done, total=total):
                     report(Progress(stage, done, total))
-                case Problem(code=code, message=message):
-                    raise CommandFailedError(code, message)
+                case Problem(code=code, message=message, retry=retry):
+                    raise (CommandNotYetError if retry else CommandFailedError)(code, message)
                 case answer:
                     return answer
 

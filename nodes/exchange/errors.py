@@ -94,3 +94,7 @@ class CommandFailedError(LedgerError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class CommandNotYetError(CommandFailedError, NotYetError):
+    """It could not be done now, and may succeed later."""

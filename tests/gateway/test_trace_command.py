@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
 from ledger.registers.certificates.identifier import IdentifierParts, format_identifier
 from ledger.registers.certificates.records import SuspendCertificate
 from nodes.cli import main
-from nodes.gateway.app import create_app
 from tests.gateway.memory_node import MemoryNode
+from tests.gateway.served import served
 from tests.proofs.memory_ledger import IDENTIFIER, TYPE_CODE
 from tests.proofs.small_network import MARKET_REGULATION
 
 
 @pytest.fixture
 def address(node: MemoryNode) -> Iterator[str]:
-    """Serve the node's gateway on another thread, as another process would."""
+    """The gateway of a node with a suspended certificate."""
     node.execute(node.sign(MARKET_REGULATION, SuspendCertificate(certificate=IDENTIFIER, reason="inspection")))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(node), log_config=None, access_log=False, lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-    thread.start()
-    yield "http://{}:{}".format(*listener.getsockname())
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    with served(node) as url:
+        yield url
 
 
 def test_a_trace_is_printed_from_ground_to_change(address: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,76 @@
+"""Options that several commands have, and the lists that they read from a gateway."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import urllib.parse
+from typing import Any
+
+from nodes.commands.gateway_client import NotAGatewayError, ask, check_address
+from nodes.commands.trace import DEFAULT_NODE
+
+TIMEOUT_S = 30.0
+"""How long a gateway may take for an answer: a few milliseconds, but for a busy node that catches up."""
+
+LISTED = 50
+PAGE_MAX = 200
+
+
+def add_node(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told which node it asks."""
+    parser.add_argument(
+        "--node",
+        type=check_address,
+        default=os.environ.get("MULU_NODE", DEFAULT_NODE),
+        metavar="URL",
+        help=f"gateway of any node of the network (MULU_NODE, or {DEFAULT_NODE})",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Let a command print what programs read."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Let a command that lists be told how much."""
+    parser.add_argument("--limit", type=positive, default=LISTED, metavar="N", help=f"list at most N ({LISTED})")
+
+
+def positive(text: str) -> int:
+    """Return a number from 1 on that an option was given.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 1 << 53:
+        raise argparse.ArgumentTypeError(f"not a number from 1 on: {text!r}")
+    return int(text)
+
+
+def list_all(node: str, path: str, query: dict[str, object], limit: int) -> dict[str, Any]:
+    """Return up to `limit` items of a list that the gateway gives in pages.
+
+    Args:
+        query: Parameters; those that are None or empty are left out.
+
+    Returns:
+        `items`, `as_of`, and `more`: whether there are others.
+
+    Raises:
+        LedgerError: As `gateway_client.ask`.
+    """
+    wanted = {name: value for name, value in query.items() if value not in (None, "")}
+    following: str | None = f"{path}?{urllib.parse.urlencode({**wanted, 'limit': min(limit, PAGE_MAX)})}"
+    listed: dict[str, Any] = {"items": [], "as_of": None, "more": False}
+    while following is not None and len(listed["items"]) < limit:
+        page = ask(node, following, timeout_s=TIMEOUT_S)
+        try:
+            listed["items"] += page["items"]
+            listed["as_of"], following = page["as_of"], page["next"]
+        except (KeyError, TypeError) as error:
+            raise NotAGatewayError(f"what {node} answers is no list of a gateway ({error!r})") from None
+    listed["more"] = following is not None or len(listed["items"]) > limit
+    del listed["items"][limit:]
+    return listed

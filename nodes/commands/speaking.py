@@ -1,0 +1,129 @@
+"""How a command speaks for a department: through the socket of its node, which signs with the department's key.
+
+One key belongs to one node, and the node knows the key's next number; a command that signed by itself would get in its
+way. Who may open the socket may speak (`nodes.exchange.control`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+from ledger.blocks.record import Record
+from ledger.encoding import decode
+from ledger.errors import DecodeError, InvalidInputError, NotFoundError
+from ledger.registers import RULEBOOK
+from nodes.exchange.control import Command, TellLedger, command
+from nodes.exchange.errors import CommandFailedError, CommandNotYetError
+from nodes.exchange.requester import Report
+from nodes.keystore import TLS_CERTIFICATE
+from nodes.network import KEYS_DIRECTORY, load_network
+
+VARIABLE = "MULU_DIRECTORY"
+
+REFUSALS = {code.label for code in RULEBOOK.codes.values()}
+_NOT_THERE = "unknown_"
+"""What the labels of refusals begin with that say that there is nothing of this name."""
+
+_PLACE = re.compile(r" - at `\$\[(\d+)\].*`$")
+
+
+class RefusedByRuleError(InvalidInputError):
+    """The ledger, or the other department's node, refuses it by a rule; `code` is that of the refusal."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NothingNamedSoError(NotFoundError):
+    """The ledger has nothing of this name; `code` is that of the refusal."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def add_directory(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told for which department it speaks."""
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=os.environ.get(VARIABLE),
+        metavar="DIR",
+        help=f"directory of the department's running node, for example network/AY ({VARIABLE})",
+    )
+
+
+def directory_of(arguments: argparse.Namespace) -> Path:
+    """Return the directory of the node that is spoken through; ends the command with a usage error if none is given."""
+    if arguments.directory is None:
+        arguments.parser.error(f"for which department? give --directory, or set {VARIABLE}")
+    return Path(arguments.directory)
+
+
+def text(argument: str) -> str:
+    """Return a text as the ledger takes it: in normalisation form C."""
+    return normalize("NFC", argument)
+
+
+def gateway_of(directory: Path) -> str:
+    """Return the address of the gateway of the node in `directory`, as its network's files have it.
+
+    Raises:
+        NetworkFileError: They cannot be read.
+        NothingNamedSoError: No node of the network has this directory's keys.
+    """
+    certificate = (directory / KEYS_DIRECTORY / TLS_CERTIFICATE).read_text(encoding="ascii")
+    for entry in load_network(directory).nodes.values():
+        if entry.certificate_pem == certificate:
+            return entry.address.gateway_url
+    raise NothingNamedSoError("not_found", f"{directory} has the keys of no node in its network.json")
+
+
+def state(directory: Path, record: Record, parser: argparse.ArgumentParser) -> None:
+    """Have the department state a record, and return once a quorum has attested to it.
+
+    A value that no record can have ends the command with a usage error.
+
+    Raises:
+        RefusedByRuleError, NothingNamedSoError: The ledger has refused it; the message is cause and next step.
+        NotYetError: The node does not run, or cannot now; or nothing was heard of the record in time.
+    """
+    encoded = record.encode()
+    try:
+        decode(type(record), encoded)
+    except DecodeError as error:
+        parser.error(_said_of_field(record, str(error)))
+    carry_out(directory, TellLedger(record=encoded))
+
+
+def carry_out(directory: Path, what: Command, report: Report = lambda _: None) -> Any:
+    """Have the node carry out a command, and return its answer; a refusal has an error of its own kind.
+
+    Raises:
+        RefusedByRuleError, NothingNamedSoError: The ledger, or the other node, refuses by a rule.
+        LedgerError: As `nodes.exchange.control.command`.
+    """
+    try:
+        return command(directory, what, report)
+    except CommandNotYetError:
+        raise
+    except CommandFailedError as error:
+        if error.code not in REFUSALS:
+            raise
+        kind = NothingNamedSoError if error.code.startswith(_NOT_THERE) else RefusedByRuleError
+        raise kind(error.code, str(error)) from error
+
+
+def _said_of_field(record: Record, complaint: str) -> str:
+    """Return a complaint about a record with the name of the field in the place of its position."""
+    if (place := _PLACE.search(complaint)) is None:
+        return complaint
+    # The tag stands first and is no field.
+    field = record.__struct_fields__[int(place[1]) - 1]
+    return f"{field.replace('_', ' ')}: {complaint[: place.start()].rpartition(': ')[2]}"

@@ -1,0 +1,190 @@
+"""`mulu catalog search` and the lists of `mulu share`, against a gateway: tables, JSON, an exit code for each end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from nodes.cli import main
+from nodes.commands.tables import plain_lines, width
+from tests.gateway.memory_node import MemoryNode
+from tests.gateway.served import served
+from tests.gateway.sharing_node import (
+    CLOSED,
+    CONDITIONAL,
+    OF_PLANNING,
+    OPEN,
+    REFUSED,
+    SHARED,
+    WAITING,
+    fill_catalogue,
+    let_deadlines_pass,
+    share,
+)
+
+
+@pytest.fixture
+def address(empty_node: MemoryNode) -> Iterator[str]:
+    """The gateway of a node on which departments share data, some of them late."""
+    fill_catalogue(empty_node)
+    share(empty_node)
+    let_deadlines_pass(empty_node)
+    with served(empty_node) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _without_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what this machine's environment names out of it."""
+    monkeypatch.delenv("MULU_NODE", raising=False)
+    monkeypatch.delenv("MULU_DIRECTORY", raising=False)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return what was printed."""
+    return capsys.readouterr().out.splitlines()
+
+
+def test_what_is_found_is_a_table_with_names_in_both_scripts(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns stand below each other, though a Chinese character takes two cells."""
+    assert main(["catalog", "search", "执照", "--node", address]) == 0
+    title, row = lines(capsys)
+    assert row.split()[:2] == [OPEN, "营业执照"]
+    cut = title.index("OWNER")
+    assert width(row[: row.index("  AY") + 2]) == cut
+    assert main(["catalog", "search", "--sharing", "3", "--department", "AY", "--node", address]) == 0
+    assert [line.split()[0] for line in lines(capsys)[1:]] == [CLOSED]
+    assert main(["catalog", "search", "nowhere", "--node", address]) == 0
+    assert lines(capsys) == ["No data item has all of this."]
+
+
+def test_json_has_as_many_as_were_asked_for(
+    address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several pages, and says whether there are more."""
+    monkeypatch.setattr("nodes.commands.options.PAGE_MAX", 1)
+    assert main(["catalog", "search", "--json", "--limit", "3", "--node", address]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [item["id"] for item in found["items"]] == [OF_PLANNING, OPEN, CONDITIONAL]
+    assert found["more"] is True
+    assert main(["catalog", "search", "--json", "--limit", "4", "--node", address]) == 0
+    assert json.loads(capsys.readouterr().out)["more"] is False
+    assert main(["catalog", "search", "--limit", "1", "--node", address]) == 0
+    assert lines(capsys)[-1].startswith("There are more")
+
+
+def test_requests_are_listed_with_what_they_wait_for(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And one of them is shown with its grant."""
+    assert main(["share", "status", "--node", address]) == 0
+    rows = {line.split()[0]: line for line in lines(capsys)[1:]}
+    assert list(rows) == [SHARED, WAITING, REFUSED]
+    assert rows[WAITING].endswith("the directory authority to decide by 2025-10-22, late")
+    assert main(["share", "status", SHARED, "--node", address]) == 0
+    shown = lines(capsys)
+    assert shown[0] == f"Request      {SHARED}  granted"
+    assert "Rows         4 of 10 used, 6 left" in shown
+    assert main(["share", "status", "--status", "denied", "--node", address]) == 0
+    assert lines(capsys) == ["There are no such requests."]
+
+
+def test_receipts_name_the_entries_of_the_log(
+    empty_node: MemoryNode, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two for an acknowledged delivery, one for a refusal."""
+    assert main(["share", "receipts", "--department", "AF", "--node", address]) == 0
+    delivered, refused = lines(capsys)[1:]
+    assert delivered.split()[:7] == [SHARED, "1", "acknowledged", "AY", "AF", OPEN, "4"]
+    assert refused.split()[:2] == [REFUSED, "refused"]
+    assert main(["share", "receipts", "--json", "--node", address]) == 0
+    found = json.loads(capsys.readouterr().out)["items"]
+    assert [len(receipt["statements"]) for receipt in found] == [2, 1]
+
+
+def test_breaches_and_scores_say_who_is_late(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The league table with the authority below it, and the card of one department."""
+    assert main(["share", "breaches", "--open", "--node", address]) == 0
+    assert [line.split()[1:4] for line in lines(capsys)[1:]] == [
+        ["AY", "correct", "AF-O1"],
+        ["AY", "answer", WAITING],
+    ]
+    assert main(["share", "scores", "--node", address]) == 0
+    table = lines(capsys)
+    assert table[1].split()[:2] == ["1", "AY"]
+    assert "50.0 %" in table[1]
+    assert table[-1].strip().startswith("directory authority")
+    assert main(["share", "scores", "AY", "--node", address]) == 0
+    card = lines(capsys)
+    assert "Breaches      2 open of 2" in card
+    assert f"Broken links  {CONDITIONAL}" in card
+    assert main(["share", "scores", "AY", "--json", "--node", address]) == 0
+    assert json.loads(capsys.readouterr().out)["score"]["rank"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "label"),
+    [
+        (["catalog", "search", "--department", "ZZ"], 5, "not_found"),
+        (["share", "status", "AF-R9"], 5, "not_found"),
+        (["share", "status", "--status", "lost"], 6, "invalid_input"),
+        (["share", "scores", "ZZ"], 5, "not_found"),
+        (["share", "receipts", "--data-item", "x" * 81], 6, "invalid_input"),
+    ],
+)
+def test_what_a_gateway_refuses_has_its_exit_code(
+    address: str, words: list[str], code: int, label: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line on standard error, nothing on standard output."""
+    assert main([*words, "--node", address]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.endswith(f"[{label}]\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["catalog", "search", "--sharing", "4"], "--sharing"),
+        (["catalog", "search", "--limit", "0"], "--limit"),
+        (["share", "status", "--limit", "many"], "--limit"),
+        (["share", "status", "--node", "file:///etc"], "--node"),
+        (["share", "grant", "AF-R1"], "--directory"),
+        (["share", "request", "AY-01-D1", "--rows", "-1"], "--rows"),
+        (["share", "request", "AY-01-D1", "--rows", "1"], "--purpose"),
+        (["share", "fetch", "AF-R1"], "--out"),
+        (["share", "fetch", "AF-R1", "--out", "x.csv", "--where", "name"], "--where"),
+        (["share", "fetch", "AF-R1", "--out", "x.csv", "--where", "name=a,,b"], "--where"),
+        (["share", "object", "AY-01-D1", "--kind", "ugly"], "--kind"),
+        (["share", "reject", "AF-R1", "0", "--reason", "tampered"], "NUMBER"),
+        (["share"], "SUBCOMMAND"),
+    ],
+)
+def test_a_command_that_is_called_wrongly_says_how(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, before any node is asked."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_directory_without_a_running_node_is_unavailable(
+    tmp_path: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 7: who speaks for a department speaks through its node."""
+    words = ["share", "refuse", "AF-R2", "--reason", "not needed", "--directory", str(tmp_path)]
+    assert main(words) == 7
+    assert "no node runs in" in capsys.readouterr().err
+
+
+def test_columns_are_as_wide_as_their_cells() -> None:
+    """Wide characters take two, combining ones none; numbers end below each other."""
+    assert width("许可 a") == 6
+    assert width("e\u0301") == 1
+    assert list(plain_lines(("NAME", "ROWS"), [("许可", "5"), ("a", "1,000")], right=("ROWS",))) == [
+        "NAME   ROWS",
+        "许可      5",
+        "a     1,000",
+    ]
