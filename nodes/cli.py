@@ -28,7 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "simulate": Command("scenarios.command", "launch a multi-department simulation and check what it leaves behind"),
     "verify": Command("nodes.commands.verify", "check a certificate's bundle offline, against a policy"),
-    "certificate": Command("nodes.commands.certificate", "make a sealed page of a certificate"),
+    "certificate": Command("nodes.commands.certificate", "make a sealed page or a credential of a certificate"),
     "trace": Command("nodes.commands.trace", "show where a certificate comes from and what became of it"),
     "policy": Command("nodes.commands.policy", "show what a policy says, and hand it to other people's tools"),
     "proof": Command(
@@ -36,7 +36,7 @@ COMMANDS = {
         "fetch the proof of a certificate's issue or of any log entry, for other people's programs",
     ),
     "bench": Command("nodes.commands.bench", "measure throughput on this machine"),
-    "catalog": Command("nodes.commands.catalog", "look for data of other departments"),
+    "catalog": Command("nodes.commands.catalog", "look for data of other departments, and publish one's own"),
     "share": Command(
         "nodes.commands.share", "ask for data of other departments, answer, fetch, and see what became of it"
     ),

@@ -1,13 +1,16 @@
-"""`mulu catalog`: look for data of other departments."""
+"""`mulu catalog`: look for data of other departments, and put one's own into the catalogue."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from nodes.commands.options import add_json, add_limit, add_node, list_all
+from nodes.commands.options import add_directory, add_json, add_limit, add_node, list_all
 from nodes.commands.tables import print_table
 from nodes.exit_codes import ExitCode
 
@@ -25,7 +28,19 @@ examples:
   mulu catalog search 许可 --sharing 1
   mulu catalog search business licence --department AY --json
 
-exit codes: 0 found or nothing found, 5 there is no such department, 7 the node does not answer
+exit codes: 0 found, or nothing found; 5 there is no such department; 7 the node does not answer
+"""
+
+
+_PUBLISH_DESCRIPTION = """\
+Publish what FILE says a department holds: a responsibility, a data item that comes of it, the table where it lies; its
+columns are read from the database that the node is bound to. What is on the ledger in these words already is left
+alone, and where an approval is waited for, the command ends; called again, it goes on. docs/sharing.md has an example.
+"""
+
+_APPROVE_DESCRIPTION = """\
+Approve the newest revision of a responsibility, as the registrar, or of a data item, as the directory authority. A
+member without a node signs with the keys in its directory, and hands in at --node.
 """
 
 
@@ -33,8 +48,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Describe the command, its subcommand and the options."""
     parser = commands.add_parser(
         "catalog",
-        help="look for data of other departments",
-        description="Look for data of other departments.",
+        help="look for data of other departments, and publish one's own",
+        description="Look for data of other departments, and put one's own into the catalogue.",
         epilog="example:\n  mulu catalog search 许可",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,6 +72,29 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_node(search)
     add_json(search)
     search.set_defaults(run=run_search)
+    publish = _speaking(verbs, "publish", "put what a file says into the catalogue, as far as it is approved")
+    publish.description = _PUBLISH_DESCRIPTION
+    publish.add_argument("file", type=Path, metavar="FILE", help="responsibility, data item and table, in TOML")
+    publish.set_defaults(run=lambda arguments: publishing().publish(arguments), parser=publish)
+    approve = _speaking(verbs, "approve", "approve the newest revision of a responsibility or a data item")
+    approve.description = _APPROVE_DESCRIPTION
+    approve.add_argument("id", metavar="ID", help="of the responsibility or the data item")
+    approve.set_defaults(run=lambda arguments: publishing().approve(arguments), parser=approve)
+
+
+def publishing() -> ModuleType:
+    """Return the module that publishes; whoever only looks for data does without what it needs."""
+    return importlib.import_module("nodes.commands.publishing")
+
+
+def _speaking(verbs: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    """Return the parser of a subcommand that speaks for a member, be it one without a node."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_directory(parser)
+    add_node(parser)
+    return parser
 
 
 def run_search(arguments: argparse.Namespace) -> int:

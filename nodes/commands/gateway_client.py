@@ -1,4 +1,4 @@
-"""How commands ask a node: one GET to its gateway, with the answers that lead to exit codes told apart."""
+"""How commands ask a node: one request to its gateway, with the answers that lead to exit codes told apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
@@ -45,9 +46,19 @@ def ask(node: str, path: str, *, timeout_s: float) -> Any:
 
 def fetch(node: str, path: str, *, timeout_s: float) -> bytes:
     """Return the bytes that the node's gateway gives for `path`, whatever they are. Otherwise as `ask`."""
-    url = node + path
+    return _open(urllib.request.Request(node + path), node, timeout_s)
+
+
+def post(node: str, path: str, body: bytes, *, media_type: str, timeout_s: float) -> Any:
+    """Return the JSON that the node's gateway answers to a body that is handed in at `path`. Otherwise as `ask`."""
+    request = urllib.request.Request(node + path, data=body, headers={"Content-Type": media_type})
+    return _parse(_open(request, node, timeout_s), node + path)
+
+
+def _open(request: urllib.request.Request, node: str, timeout_s: float) -> bytes:
+    url = request.full_url
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
             body: bytes = response.read(ANSWER_BYTES_MAX)
             return body
     except urllib.error.HTTPError as error:
@@ -89,7 +100,17 @@ def _error_of(status: int, problem: Any, url: str) -> LedgerError:
     if not isinstance(problem, dict) or "code" not in problem:
         return NotAGatewayError(f"what {url} answers is not from the gateway of a node")
     sentence = f"{problem.get('detail')}; {problem.get('next_step')}"
-    kind: type[LedgerError] = {404: NotFoundError, 422: InvalidInputError, 503: NodeUnavailableError}.get(
-        status, NotAGatewayError
-    )
-    return kind(sentence)
+    error = _KINDS.get(status, NotAGatewayError)(sentence)
+    error.code = str(problem["code"])
+    return error
+
+
+_KINDS: Mapping[int, type[LedgerError]] = {
+    403: InvalidInputError,
+    404: NotFoundError,
+    409: InvalidInputError,
+    413: InvalidInputError,
+    422: InvalidInputError,
+    503: NodeUnavailableError,
+}
+"""What a gateway's problem is to a command, by its status."""

@@ -5,16 +5,37 @@ from __future__ import annotations
 import argparse
 import os
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 from nodes.commands.gateway_client import NotAGatewayError, ask, check_address
 from nodes.commands.trace import DEFAULT_NODE
+
+VARIABLE = "MULU_DIRECTORY"
 
 TIMEOUT_S = 30.0
 """How long a gateway may take for an answer: a few milliseconds, but for a busy node that catches up."""
 
 LISTED = 50
 PAGE_MAX = 200
+
+
+def add_directory(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told for which department it speaks."""
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=os.environ.get(VARIABLE),
+        metavar="DIR",
+        help=f"directory of the department's running node, for example network/AY ({VARIABLE})",
+    )
+
+
+def directory_of(arguments: argparse.Namespace) -> Path:
+    """Return the directory of the node that is spoken through; ends the command with a usage error if none is given."""
+    if arguments.directory is None:
+        arguments.parser.error(f"for which department? give --directory, or set {VARIABLE}")
+    return Path(arguments.directory)
 
 
 def add_node(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ledger.registers.sharing.values import Mode, Rejection
-from nodes.commands import share_data, share_lists, share_statements
-from nodes.commands.options import add_json, add_limit, add_node, positive
-from nodes.commands.speaking import add_directory, text
+from nodes.commands import share_data, share_lists, share_statements, share_verify
+from nodes.commands.options import add_directory, add_json, add_limit, add_node, positive
+from nodes.commands.speaking import text
 
 _DESCRIPTION = """\
 Ask for data of other departments, answer those who ask, fetch what was granted, and see what became of it.
@@ -141,6 +141,17 @@ def _add_data(verbs: Any) -> None:
     receipt.add_argument("grant", metavar="GRANT")
     receipt.add_argument("number", type=positive, metavar="NUMBER")
     receipt.add_argument("--out", required=True, metavar="FILE", help="new file")
+    verify = verbs.add_parser(
+        "verify",
+        help="check such a proof offline, against a policy",
+        description="Check the proof of a delivery offline. Exit code 3: it does not hold; 4: cannot say.",
+    )
+    verify.add_argument("receipt", type=Path, metavar="FILE", help="as `mulu share receipt` writes it")
+    verify.add_argument(
+        "--policy", type=Path, required=True, metavar="POLICY", help="from somebody you trust, never with the receipt"
+    )
+    add_json(verify)
+    verify.set_defaults(run=share_verify.verify, parser=verify)
     readers = _speaking(
         verbs,
         "readers",

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nodes.commands.gateway_client import ask
-from nodes.commands.options import TIMEOUT_S
+from nodes.commands.options import TIMEOUT_S, directory_of
 from nodes.commands.share_words import code, moment
-from nodes.commands.speaking import carry_out, directory_of, gateway_of
+from nodes.commands.speaking import carry_out, gateway_of
 from nodes.commands.tables import print_table
 from nodes.exchange.control import FetchData, FindReaders, Forget, ShowReceipt
 from nodes.exchange.messages import Question

@@ -1,14 +1,16 @@
 """How a command speaks for a department: through the socket of its node, which signs with the department's key.
 
 One key belongs to one node, and the node knows the key's next number; a command that signed by itself would get in its
-way. Who may open the socket may speak (`nodes.exchange.control`).
+way. Who may open the socket may speak (`nodes.exchange.control`). Only for members without a node, whose directory has
+keys and nothing else, a command signs itself (`nodes.commands.signing`).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -17,13 +19,13 @@ from ledger.blocks.record import Record
 from ledger.encoding import decode
 from ledger.errors import DecodeError, InvalidInputError, NotFoundError
 from ledger.registers import RULEBOOK
+from nodes.commands.signing import sign_and_hand_in
+from nodes.data_directory import DataDirectory
 from nodes.exchange.control import Command, TellLedger, command
 from nodes.exchange.errors import CommandFailedError, CommandNotYetError
 from nodes.exchange.requester import Report
 from nodes.keystore import TLS_CERTIFICATE
 from nodes.network import KEYS_DIRECTORY, load_network
-
-VARIABLE = "MULU_DIRECTORY"
 
 REFUSALS = {code.label for code in RULEBOOK.codes.values()}
 _NOT_THERE = "unknown_"
@@ -48,24 +50,6 @@ class NothingNamedSoError(NotFoundError):
         self.code = code
 
 
-def add_directory(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told for which department it speaks."""
-    parser.add_argument(
-        "--directory",
-        type=Path,
-        default=os.environ.get(VARIABLE),
-        metavar="DIR",
-        help=f"directory of the department's running node, for example network/AY ({VARIABLE})",
-    )
-
-
-def directory_of(arguments: argparse.Namespace) -> Path:
-    """Return the directory of the node that is spoken through; ends the command with a usage error if none is given."""
-    if arguments.directory is None:
-        arguments.parser.error(f"for which department? give --directory, or set {VARIABLE}")
-    return Path(arguments.directory)
-
-
 def text(argument: str) -> str:
     """Return a text as the ledger takes it: in normalisation form C."""
     return normalize("NFC", argument)
@@ -85,10 +69,18 @@ def gateway_of(directory: Path) -> str:
     raise NothingNamedSoError("not_found", f"{directory} has the keys of no node in its network.json")
 
 
-def state(directory: Path, record: Record, parser: argparse.ArgumentParser) -> None:
+def gateway_for(directory: Path, node: str) -> str:
+    """Return the address of the gateway of the node in `directory`, or `node` for a member without one."""
+    return gateway_of(directory) if DataDirectory.exists(directory) else node
+
+
+def state(directory: Path, record: Record, parser: argparse.ArgumentParser, *, node: str = "") -> None:
     """Have the department state a record, and return once a quorum has attested to it.
 
     A value that no record can have ends the command with a usage error.
+
+    Args:
+        node: Gateway at which a member without a node hands in; empty if it has to have one.
 
     Raises:
         RefusedByRuleError, NothingNamedSoError: The ledger has refused it; the message is cause and next step.
@@ -99,6 +91,10 @@ def state(directory: Path, record: Record, parser: argparse.ArgumentParser) -> N
         decode(type(record), encoded)
     except DecodeError as error:
         parser.error(_said_of_field(record, str(error)))
+    if node and not DataDirectory.exists(directory):
+        with _told_apart():
+            sign_and_hand_in(directory, node, record)
+        return
     carry_out(directory, TellLedger(record=encoded))
 
 
@@ -109,8 +105,15 @@ def carry_out(directory: Path, what: Command, report: Report = lambda _: None) -
         RefusedByRuleError, NothingNamedSoError: The ledger, or the other node, refuses by a rule.
         LedgerError: As `nodes.exchange.control.command`.
     """
-    try:
+    with _told_apart():
         return command(directory, what, report)
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Give a refusal an error of its own kind."""
+    try:
+        yield
     except CommandNotYetError:
         raise
     except CommandFailedError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -127,9 +128,9 @@ def test_breaches_and_scores_say_who_is_late(address: str, capsys: pytest.Captur
     [
         (["catalog", "search", "--department", "ZZ"], 5, "not_found"),
         (["share", "status", "AF-R9"], 5, "not_found"),
-        (["share", "status", "--status", "lost"], 6, "invalid_input"),
+        (["share", "status", "--status", "lost"], 6, "invalid_parameter"),
         (["share", "scores", "ZZ"], 5, "not_found"),
-        (["share", "receipts", "--data-item", "x" * 81], 6, "invalid_input"),
+        (["share", "receipts", "--data-item", "x" * 81], 6, "invalid_parameter"),
     ],
 )
 def test_what_a_gateway_refuses_has_its_exit_code(
@@ -170,9 +171,59 @@ def test_a_command_that_is_called_wrongly_says_how(
     assert complaint in capsys.readouterr().err
 
 
-def test_a_directory_without_a_running_node_is_unavailable(
-    tmp_path: object, capsys: pytest.CaptureFixture[str]
+OFFER = """
+[responsibility]
+id = "AY-90"
+name_zh = "许可"
+[data_item]
+id = "AY-90-D1"
+name_zh = "许可"
+sharing = 1
+update_cycle = "daily"
+fields = { name = "C" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[responsibility", "permits.toml"),
+        (OFFER.replace("sharing = 1", "sharing = 4"), "$.data_item.sharing"),
+        (OFFER.replace('name = "C"', 'name = "X"'), "$.data_item.fields"),
+        (OFFER.replace('update_cycle = "daily"', ""), "update_cycle"),
+        (OFFER + "surprise = 1\n", "surprise"),
+        (OFFER.replace("[responsibility]", "[duty]"), "duty"),
+        ("#" * (1 << 20) + OFFER, "bytes"),
+    ],
+)
+def test_a_file_that_offers_nothing_says_where(
+    content: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Exit 2 with the place in the file, before any node is asked."""
+    file = tmp_path / "permits.toml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        main(["catalog", "publish", str(file), "--directory", str(tmp_path)])
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("receipt", "policy", "code"),
+    [(b"", b"", 4), (b"{}", b"\xff", 4), (b'{"format":"mulu.delivery/9"}', b"", 4)],
+)
+def test_a_receipt_that_is_none_cannot_be_said_anything_of(
+    receipt: bytes, policy: bytes, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a file nor a policy that cannot be read makes a receipt forged."""
+    (tmp_path / "receipt.json").write_bytes(receipt)
+    (tmp_path / "policy.txt").write_bytes(policy)
+    words = ["share", "verify", str(tmp_path / "receipt.json"), "--policy", str(tmp_path / "policy.txt")]
+    assert main(words) == code
+    assert capsys.readouterr().out == "Established  cannot say\n"
+
+
+def test_a_directory_without_a_running_node_is_unavailable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 7: who speaks for a department speaks through its node."""
     words = ["share", "refuse", "AF-R2", "--reason", "not needed", "--directory", str(tmp_path)]
     assert main(words) == 7
