@@ -183,6 +183,24 @@ class Keystore:
         return f"Keystore({str(self.path)!r})"
 
 
+def load_signer(file: Path) -> Signer:
+    """Return the key in one file of a directory of keys, for a signature that no other process could contradict.
+
+    The lock on the directory stays with the node, which may be running: it is there for the consensus key.
+
+    Raises:
+        KeystoreError: Somebody else could have read it, or it is not an unencrypted Ed25519 key.
+    """
+    try:
+        directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KeystoreError(f"{file.parent} cannot be opened as a directory of keys: {error.strerror}") from error
+    try:
+        return _signer_of(file.parent, directory, file.name, None)
+    finally:
+        os.close(directory)
+
+
 def derive(seed: bytes, name: str) -> bytes:
     """Return 32 bytes that belong to `name` under `seed`: HMAC-SHA256, so that no key tells anything of another."""
     return hmac.digest(seed, b"mulu/key/1\x00" + name.encode(), hashlib.sha256)
@@ -198,7 +216,11 @@ def _p256_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def _load_signer(path: Path, directory: int, name: KeyName, passphrase: bytes | None) -> SigningKey:
-    key = _load(path, directory, file := _file_name(name), passphrase)
+    return _signer_of(path, directory, _file_name(name), passphrase)
+
+
+def _signer_of(path: Path, directory: int, file: str, passphrase: bytes | None) -> SigningKey:
+    key = _load(path, directory, file, passphrase)
     if not isinstance(key, Ed25519PrivateKey):
         raise KeystoreError(f"{path / file} holds a {type(key).__name__}, not an Ed25519 key")
     return SigningKey(key)

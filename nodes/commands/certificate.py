@@ -16,8 +16,8 @@ from nodes.commands.verify import read_file, text_of, time_ms
 from nodes.exit_codes import ExitCode
 
 DESCRIPTION = """\
-Give a certificate the form that somebody asks for: a page to print and send, under a seal. Each is made from the
-certificate's bundle, which is checked against a policy first.
+Give a certificate the form that somebody asks for: a page to print and send, under a seal, or a credential for a
+wallet. Each is made from the certificate's bundle, which is checked against a policy first.
 """
 
 EPILOG = """\
@@ -40,6 +40,20 @@ exit codes: 0 written, 1 a file or the seal cannot be used, 2 the command was ca
             or changed, 4 nothing can be said of the bundle, 7 no font can draw the page
 """
 
+VC_DESCRIPTION = """\
+Write a W3C Verifiable Credential (data model 2.0) as a JWT (`vc+jwt`), with the fields that the bundle shows. It is
+signed with the log key of the department that answers for the certificate, and its status is in the bitstring status
+lists that the department's node serves. Only a certificate that is genuine, valid and recent becomes a credential.
+"""
+
+VC_EPILOG = """\
+example:
+  mulu certificate vc CERTIFICATE.json --policy policy.txt --site https://mulu.example --key AY/keys/log.pem
+
+exit codes: 0 written, 1 a file or the key cannot be used, 2 the command was called wrongly, 3 the bundle is forged or
+            changed or the certificate not valid, 4 nothing can be said of it, 6 the key is somebody else's
+"""
+
 SEAL_DESCRIPTION = """\
 Make a key for seals, and a certificate that says whose it is, signed by the key itself. A certificate for the key by an
 accredited authority can take its place, with the chain after it.
@@ -57,7 +71,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Describe the command and its options."""
     parser = commands.add_parser(
         "certificate",
-        help="make a sealed page of a certificate",
+        help="make a sealed page or a credential of a certificate",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,6 +89,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     pdf.add_argument("--font", type=Path, metavar="FILE", help="draw with this font (MULU_PDF_FONT, or the system's)")
     pdf.add_argument("--out", type=Path, metavar="FILE", required=True, help="write here")
     pdf.set_defaults(run=run_pdf)
+    vc = verbs.add_parser(
+        "vc",
+        help="write a W3C Verifiable Credential",
+        description=VC_DESCRIPTION,
+        epilog=VC_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_evidence(vc)
+    vc.add_argument("--key", type=Path, metavar="FILE", required=True, help="the log key of the department's node")
+    vc.add_argument("--out", type=Path, metavar="FILE", help="write here instead of to standard output")
+    vc.set_defaults(run=run_vc)
     seal = verbs.add_parser(
         "seal",
         help="make a key for seals",
@@ -158,6 +183,35 @@ def run_pdf(arguments: argparse.Namespace) -> int:
     else:
         pdf = seal_pdf(pdf, seal)
     arguments.out.write_bytes(pdf)
+    return ExitCode.GOOD
+
+
+def run_vc(arguments: argparse.Namespace) -> int:
+    """Write the credential and return the exit code."""
+    from ledger.proofs.bundle import Bundle
+    from ledger.proofs.canonical_json import parse
+    from ledger.proofs.credential import CONTENT_TYPE, MEDIA_TYPE, make_credential, signing_department
+    from ledger.proofs.evidence import establish
+    from ledger.proofs.jose import sign_compact
+    from ledger.proofs.policy import parse_policy
+    from ledger.proofs.verify import verify_bundle
+    from nodes.keystore import load_signer
+
+    files = _read(arguments)
+    statement = verify_bundle(files.bundle, files.policy, now_ms=files.now_ms)
+    if statement.exit_code != ExitCode.GOOD:
+        print(statement.as_text(), file=sys.stderr)
+        return ExitCode(statement.exit_code)
+    signer = load_signer(arguments.key)
+    policy = parse_policy(files.policy)
+    evidence = establish(parse(Bundle, files.bundle), policy)
+    department = signing_department(evidence, policy, signer.public)
+    credential = make_credential(evidence, policy, site=arguments.site, department=department, public=signer.public)
+    jwt = sign_compact(credential, MEDIA_TYPE, CONTENT_TYPE, signer)
+    if arguments.out is None:
+        print(jwt)
+    else:
+        arguments.out.write_text(jwt, encoding="ascii")
     return ExitCode.GOOD
 
 

@@ -171,6 +171,23 @@ def history(connection: sqlite3.Connection, key: bytes, after: tuple[int, int, i
     return [Change(*row) for row in rows]
 
 
+def first_set_in_log(
+    connection: sqlite3.Connection, prefix: bytes, first: int, end: int
+) -> list[tuple[bytes, int, int]]:
+    """Return the state keys that begin with `prefix` and were first set by an entry of the log from `first` to `end`.
+
+    Each comes with that entry's index and the record's position in it; `end` is not included.
+    """
+    return connection.execute(
+        "SELECT h.key, e.log_index, h.number FROM entries n "
+        "JOIN envelopes e ON e.height = n.height AND e.log_index = n.log_index "
+        "JOIN history h ON h.height = e.height AND h.position = e.position AND h.key >= ? AND h.key < ? "
+        "WHERE n.log_index >= ? AND n.log_index < ? AND NOT EXISTS (SELECT 1 FROM history f WHERE f.key = h.key "
+        "AND (f.height, f.position, f.number) < (h.height, h.position, h.number))",
+        (prefix, _after_all(prefix), first, end),
+    ).fetchall()
+
+
 def changes_in_block(connection: sqlite3.Connection, height: int, prefix: bytes) -> list[Change]:
     """Return the changes in one block of keys that begin with `prefix`, in the order of execution."""
     rows = connection.execute(

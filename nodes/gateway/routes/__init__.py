@@ -21,6 +21,7 @@ from nodes.gateway.routes import (
     scores,
     search,
     sharing,
+    status_lists,
     tiles,
 )
 
@@ -48,6 +49,7 @@ def include_all(app: FastAPI) -> None:
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(tiles.router)
+    app.include_router(status_lists.router)
     app.include_router(harvest.router)
     app.include_router(pages.router)
     app.include_router(certificate_page.router)
