@@ -16,20 +16,29 @@ from typing import Any
 from unicodedata import normalize
 
 from ledger.blocks.record import Record
+from ledger.blocks.refusals import EnvelopeRefusal
 from ledger.encoding import decode
 from ledger.errors import DecodeError, InvalidInputError, NotFoundError
 from ledger.registers import RULEBOOK
 from nodes.commands.signing import sign_and_hand_in
 from nodes.data_directory import DataDirectory
 from nodes.exchange.control import Command, TellLedger, command
-from nodes.exchange.errors import CommandFailedError, CommandNotYetError
+from nodes.exchange.databases import BadConditionError, ColumnNotGrantedError
+from nodes.exchange.errors import CommandFailedError, CommandNotYetError, QuestionError
 from nodes.exchange.requester import Report
 from nodes.keystore import TLS_CERTIFICATE
 from nodes.network import KEYS_DIRECTORY, load_network
 
-REFUSALS = {code.label for code in RULEBOOK.codes.values()}
-_NOT_THERE = "unknown_"
-"""What the labels of refusals begin with that say that there is nothing of this name."""
+REFUSALS = {code.label for code in RULEBOOK.codes.values()} | {
+    kind.code for kind in (QuestionError, ColumnNotGrantedError, BadConditionError)
+}
+"""Codes of what a rule of the ledger refuses, and of questions that go beyond a grant."""
+_NOT_THERE = {
+    code.label
+    for code in RULEBOOK.codes.values()
+    if code.label.startswith("unknown_") and not isinstance(code, EnvelopeRefusal)
+}
+"""Those of them that say that there is nothing of the name in a record."""
 
 _PLACE = re.compile(r" - at `\$\[(\d+)\].*`$")
 
@@ -119,7 +128,7 @@ def _told_apart() -> Iterator[None]:
     except CommandFailedError as error:
         if error.code not in REFUSALS:
             raise
-        kind = NothingNamedSoError if error.code.startswith(_NOT_THERE) else RefusedByRuleError
+        kind = NothingNamedSoError if error.code in _NOT_THERE else RefusedByRuleError
         raise kind(error.code, str(error)) from error
 
 
