@@ -210,7 +210,10 @@ class Provider:
             choice = ", ".join(table.id for table in tables)
             raise QuestionError(f"{grant.data_item} is in several tables, name one: {choice}")
         if not tables:
-            raise QuestionError(f"no table {wanted or 'bound here'} holds {grant.data_item}")
+            # The name that was asked for is not repeated: it may be anything, and this is told to another department.
+            raise QuestionError(
+                f"{'the table asked for does not hold' if wanted else 'no table bound here holds'} {grant.data_item}"
+            )
         if tables[0].id not in self._bound.tables:
             raise TableNotBoundError(tables[0].id)
         return tables[0]

@@ -1,12 +1,14 @@
 """What goes wrong, as problem documents (RFC 9457) with stable codes, a cause and a next step.
 
 The codes are those of the ledger: of its refusals and of its errors. A few belong to HTTP itself. Nothing that is not
-in the table ever gets out: an error nobody foresaw is `internal_error`, and what it was stands in the log.
+in the table ever gets out: an error nobody foresaw is `internal_error`, and what it was stands in the log. And nothing
+that was sent is repeated: it may name a person, and a message that echoes is a message that can be made to say things.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +28,10 @@ BASE = "/api/v1/problems/"
 
 RETRY_AFTER_S = 1
 """Blocks come about this often under load; asking sooner gives the same answer."""
+
+
+_PHONE_DIGITS_MIN = 8
+"""Fewer digits are a height, a limit or an index, and stay in what is said of them."""
 
 
 class Kind(NamedTuple):
@@ -165,17 +171,17 @@ def request_id_of(request: Request) -> str:
 
 async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)
+    error.detail = _without_echo(error.detail, request)
     return response_of(error, request_id_of(request))
 
 
 async def _on_ledger_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LedgerError)
-    return response_of(problem_of(error), request_id_of(request))
+    return await _on_problem(request, problem_of(error))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # What was sent is not repeated: a message that echoes is a message that can be made to say things.
     errors = [{"where": "/".join(str(part) for part in entry["loc"]), "what": entry["msg"]} for entry in error.errors()]
     where = ", ".join(entry["where"] for entry in errors)
     return response_of(
@@ -191,3 +197,14 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         "method_not_allowed": f"the path does not know the method {request.method[:20]}",
     }.get(code, "the request cannot be understood")
     return response_of(ProblemError(code, detail, headers=error.headers), request_id_of(request))
+
+
+def _without_echo(detail: str, request: Request) -> str:
+    """Return `detail` without the values that stood in the path or the query of a request; short numbers stay."""
+    values = map(str, (*request.path_params.values(), *request.query_params.values()))
+    sent = {value for value in values if value and not (value.isdecimal() and len(value) < _PHONE_DIGITS_MIN)}
+    if not sent:
+        return detail
+    # The longest first: one value may be a part of another.
+    any_of_them = "|".join(map(re.escape, sorted(sent, key=len, reverse=True)))
+    return re.sub(rf"(?<!\w)(?:{any_of_them})(?!\w)", "\N{HORIZONTAL ELLIPSIS}", detail)

@@ -31,6 +31,23 @@ def test_what_is_not_listed_is_not_there(client: Client, path: str) -> None:
     problem(client.get(path), 404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("/api/v1/state/requests/王芳", "there is no request for data '…' as of block"),
+        ("/api/v1/certificates/王芳/trace", "got '…'"),
+        ("/api/v1/blocks/13800000001", "there is no block …; the newest is"),
+        ("/api/v1/blocks/999", "there is no block 999"),
+    ],
+)
+def test_what_was_sent_is_not_repeated(client: Client, path: str, left: str) -> None:
+    """A value in a path may name a person; what is said of it can be understood without. Heights are nobody's."""
+    detail = client.get(path).json()["detail"]
+    assert left in detail
+    assert "王芳" not in detail
+    assert "13800000001" not in detail
+
+
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "/api/v1/blocks"), ("PUT", "/checkpoint"), ("BREW", "/livez")])
 def test_other_methods_are_problems(client: Client, method: str, path: str) -> None:
     """405 names the methods that there are."""

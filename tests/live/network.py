@@ -46,7 +46,7 @@ def first_departments(count: int) -> City:
     return load_city().first(count)
 
 
-def prepare(root: Path, city: City) -> Launcher:
+def prepare(root: Path, city: City, *, log_level: str = "WARNING") -> Launcher:
     """A network of the city's departments under `root`, not started yet."""
     return Launcher.prepare(
         root,
@@ -55,6 +55,7 @@ def prepare(root: Path, city: City) -> Launcher:
         validators=validators_of(city),
         calendar=calendar_of(city),
         idle_ms=IDLE_MS,
+        log_level=log_level,
     )
 
 

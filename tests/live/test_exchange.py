@@ -5,32 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from ledger.blocks.envelope import seal
-from ledger.blocks.record import Record
-from ledger.identifiers import Height, KeyId
 from ledger.proofs.delivery import ProvenDelivery, verify_receipt
-from ledger.registers.catalogue import (
-    DataItemMetadata,
-    InformationItem,
-    Openness,
-    Sharing,
-    schema_hash,
-)
-from ledger.registers.directories.records import (
-    ApproveDataItem,
-    ApproveResponsibility,
-    PublishDataItem,
-    PublishResponsibility,
-    PublishTable,
-)
-from ledger.registers.sharing.records import RequestSharing
+from ledger.registers.directories.records import ApproveDataItem
 from nodes.exchange.control import (
     SOCKET_FILE,
     FetchData,
@@ -38,52 +20,18 @@ from nodes.exchange.control import (
     Forget,
     ShowKey,
     ShowReceipt,
-    TellLedger,
     command,
 )
-from nodes.exchange.databases import SqliteBinding, columns_with_items
-from nodes.exchange.databases.binding import Binding
-from nodes.exchange.databases.opening import open_database
 from nodes.exchange.errors import CommandFailedError, NoExchangeError
 from nodes.exchange.messages import Question
-from nodes.exchange.service import BINDING_FILE
-from nodes.gateway.routes.envelopes import MEDIA_TYPE
 from nodes.launcher import Launcher
 from nodes.network import POLICY_FILE
-from scenarios.beijing.city import load_city
 from tests.live.network import READY_S, first_departments, prepare
+from tests.live.shared_table import ITEM, bind, publish, request, tell
 
-ITEM, TABLE, GRANT = "AY-77-D1", "AY-77-D1-T1", "AL-R1"
+GRANT = "AL-R1"
 ROWS = 30_000
 COLUMNS = {"permit_no": "permit number", "holder": "name"}
-
-
-def tell(launcher: Launcher, code: str, record: Record) -> None:
-    """State a record as a department by way of its own node; that of a member without one goes to a gateway."""
-    if code in launcher.codes:
-        command(launcher.directory(code), TellLedger(record=record.encode()))
-        return
-    envelope = seal(
-        [record.encode()],
-        chain=launcher.network.genesis.chain,
-        department=load_city().department(code).uscc,
-        key_id=KeyId(1),
-        sequence=1,
-        valid_until=Height(1_000),
-        signer=launcher.envelope_signers[code],
-    )
-    answer = httpx.post(
-        f"{launcher.gateway_url('BM')}/api/v1/envelopes?wait=30",
-        content=envelope.encode(),
-        headers={"Content-Type": MEDIA_TYPE},
-        timeout=40,
-    )
-    assert [result["code"] for result in answer.json()["results"]] == ["accepted"], answer.text
-
-
-def code_with(role: str) -> str:
-    """Return a department of the first four that holds a role."""
-    return next(row.code for row in load_city().first(4).departments if role in row.profile.roles)
 
 
 @pytest.fixture(scope="module")
@@ -99,72 +47,12 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
                 ((number, f"P-{number}", f"Holder {number}", f"138{number:08}") for number in range(ROWS)),
             )
             owner.commit()
-        (launcher.directory("AY") / BINDING_FILE).write_text(
-            f'format = 1\n[database]\nkind = "sqlite"\npath = "{database}"\n'
-            f'[tables]\n"{TABLE}" = "permits"\n[subjects]\n"{TABLE}" = "name"\n'
-        )
+        bind(launcher, database, "permits", subject="name")
         launcher.start_all()
         launcher.wait_ready(READY_S)
-        publish(launcher, database)
+        publish(launcher, database, "permits", COLUMNS)
+        request(launcher, GRANT, COLUMNS.values(), volume_max=10 * ROWS)
         yield launcher
-
-
-def publish(launcher: Launcher, database: Path) -> None:
-    """Put the table into the catalogue, and have the other department granted it."""
-    binding = Binding(format=1, database=SqliteBinding(str(database)), tables={TABLE: "permits"})
-    columns = columns_with_items(open_database(binding).describe("permits"), COLUMNS)
-    metadata = DataItemMetadata(
-        name_zh="许可",
-        name_en="Permits",
-        classification="theme",
-        class_code="11",
-        abstract="permits in force",
-        format="database",
-        information_items=tuple(InformationItem(name=name, type="C", length=None) for name in COLUMNS.values()),
-        sharing=Sharing(type=1, condition="", mode="database"),
-        openness=Openness(open=False, condition=""),
-        update_cycle="daily",
-        related=(),
-    )
-    tell(
-        launcher,
-        "AY",
-        PublishResponsibility(id="AY-77", revision=1, office="", name_zh="许可", name_en="Permits", legal_basis=""),
-    )
-    tell(launcher, code_with("registrar"), ApproveResponsibility(id="AY-77", revision=1))
-    tell(launcher, "AY", PublishDataItem(id=ITEM, revision=1, responsibilities=("AY-77",), metadata=metadata))
-    tell(launcher, code_with("directory_authority"), ApproveDataItem(id=ITEM, revision=1))
-    tell(
-        launcher,
-        "AY",
-        PublishTable(
-            id=TABLE,
-            revision=1,
-            data_item=ITEM,
-            system=None,
-            name="permits",
-            columns=columns,
-            schema=schema_hash(columns),
-        ),
-    )
-    key = command(launcher.directory("AL"), ShowKey()).public
-    tell(
-        launcher,
-        "AL",
-        RequestSharing(
-            id=GRANT,
-            data_item=ITEM,
-            fields=tuple(COLUMNS.values()),
-            selection=(),
-            purpose="inspection",
-            legal_basis="",
-            mode="database",
-            volume_max=10 * ROWS,
-            last_day=time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86_400)),
-            recipient_key=key,
-            renews=None,
-        ),
-    )
 
 
 def state_of(launcher: Launcher, key: str) -> dict[str, object]:
