@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ledger.registers.sharing.values import Mode, Rejection
+from ledger.registers.sharing.values import Mode, Rejection, RequestStatus
 from nodes.commands import share_data, share_lists, share_statements, share_verify
 from nodes.commands.options import add_directory, add_json, add_limit, add_node, positive
 from nodes.commands.speaking import text
@@ -169,7 +169,8 @@ def _add_data(verbs: Any) -> None:
 def _add_lists(verbs: Any) -> None:
     status = _listing(verbs, "status", "where requests stand, or one request with its grant", share_lists.status)
     status.add_argument("request", nargs="?", metavar="REQUEST", help="show this one alone")
-    status.add_argument("--status", metavar="STATUS", help="only those, for example awaiting-provider")
+    statuses = [status.value for status in RequestStatus]
+    status.add_argument("--status", choices=statuses, metavar="STATUS", help=f"only those: {', '.join(statuses)}")
     receipts = _listing(verbs, "receipts", "deliveries with who acknowledged them, and refusals", share_lists.receipts)
     receipts.add_argument("--grant", metavar="GRANT", help="only those of this request and its grant")
     breaches = _listing(verbs, "breaches", "who did not do what in time", share_lists.breaches)
