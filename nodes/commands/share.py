@@ -170,7 +170,7 @@ def _add_lists(verbs: Any) -> None:
     status = _listing(verbs, "status", "where requests stand, or one request with its grant", share_lists.status)
     status.add_argument("request", nargs="?", metavar="REQUEST", help="show this one alone")
     statuses = [status.value for status in RequestStatus]
-    status.add_argument("--status", choices=statuses, metavar="STATUS", help=f"only those: {', '.join(statuses)}")
+    status.add_argument("--status", choices=statuses, help="only those that stand there")
     receipts = _listing(verbs, "receipts", "deliveries with who acknowledged them, and refusals", share_lists.receipts)
     receipts.add_argument("--grant", metavar="GRANT", help="only those of this request and its grant")
     breaches = _listing(verbs, "breaches", "who did not do what in time", share_lists.breaches)
