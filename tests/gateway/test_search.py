@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from msgspec.structs import replace
 
 from ledger.registers.directories.records import ApproveDataItem, WithdrawDataItem
 from ledger.registers.members.values import Merge
+from nodes.index import queries
 from nodes.index.texts import searchable, words_of
 from tests.gateway.client import Client, problem
 from tests.gateway.memory_node import MemoryNode
 from tests.gateway.sharing_node import CLOSED, CONDITIONAL, OF_PLANNING, OPEN, fill_catalogue, publication, put
+from tests.gateway.test_index import content, content_after_close, open_index
 from tests.gateway.test_reading import pages
 from tests.proofs.reorganised import HEIR, ISSUER, carry_out
 from tests.proofs.small_network import GOVERNMENT_SERVICES, MARKET_REGULATION
@@ -112,6 +115,26 @@ def test_only_the_newest_publication_that_counts_is_found(empty_node: MemoryNode
     assert found(full_client, text="新数据") == ["AY-01-D9"]
     put(empty_node, MARKET_REGULATION, WithdrawDataItem(id="AY-01-D9", reason="merged"))
     assert found(full_client, text="新数据") == []
+
+
+def test_texts_follow_when_the_index_is_written_again(empty_node: MemoryNode, full_client: Client) -> None:
+    """From a block that differs on, the journal's texts take the place of the index's; those before it stay."""
+    last = empty_node.state.height
+    renamed = publication(OPEN, "AY-01", name_zh="个体工商户")
+    put(empty_node, MARKET_REGULATION, replace(renamed, revision=2))
+    before = content_after_close(empty_node)
+    connection = sqlite3.connect(empty_node.path)
+    connection.execute("UPDATE blocks SET block_id = zeroblob(32) WHERE height = ?", (last + 1,))
+    connection.execute("UPDATE texts SET content = zeroblob(1) WHERE height = ?", (last + 1,))
+    connection.commit()
+    connection.close()
+    with open_index(empty_node) as index:
+        for effect in empty_node.executed:
+            index.executed(effect)
+        index.flush()
+        hits = index.ask(queries.data_items_with, words_of("工商"), queries.Found(-1, ""))
+    assert [hit.data_item for hit in hits] == [OPEN]
+    assert content(empty_node.path) == before
 
 
 def test_a_data_item_is_found_under_the_owner_that_it_has_now(empty_node: MemoryNode, full_client: Client) -> None:

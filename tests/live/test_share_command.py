@@ -109,8 +109,8 @@ def test_an_objection_is_raised_and_answered(
     assert mulu("object", CONDITIONAL, *words, "--directory", str(network.directory("AL"))) == 0
     assert "AL-O10  open" in capsys.readouterr().out
     provider = str(network.directory("AY"))
-    words = ("--outcome", "corrected", "--reason", "looked at")
-    assert mulu("correct", "AL-O10", *words, "--directory", provider, "--json") == 0
+    answer = ("--outcome", "corrected", "--reason", "looked at")
+    assert mulu("correct", "AL-O10", *answer, "--directory", provider, "--json") == 0
     assert json.loads(capsys.readouterr().out)["now"]["status"] == "corrected"
 
 
