@@ -59,7 +59,11 @@ async def stream_events(
     after: Annotated[str | None, Query(pattern=_ID, description=_DESCRIPTION)] = None,
     last_event_id: Annotated[str | None, Header(pattern=_ID, description=_DESCRIPTION)] = None,
 ) -> StreamingResponse:
-    """Without an id the stream begins with the next block. The header, which browsers send unasked, goes first."""
+    """Without an id the stream begins with the next block. The header, which browsers send unasked, goes first.
+
+    The first thing in it is an id without an event, which browsers keep: whoever is cut off before the first event
+    comes back to where it began.
+    """
     resume = last_event_id or after
     if node.index.failure:
         raise ProblemError("index_unavailable", node.index.failure)
@@ -80,7 +84,8 @@ def _parse(text: str) -> _Position:
 
 
 async def _stream(node: NodeView, position: _Position) -> AsyncIterator[str]:
-    yield f"retry: {RECONNECT_MS}\n\n"
+    begin = f"{position.height}" if position.number == _NUMBER_MAX else f"{position.height}-{position.number}"
+    yield f"retry: {RECONNECT_MS}\nid: {begin}\n\n"
     checkpoint_size = 0
     while not node.progress.closed:
         checkpoint = node.checkpoint
