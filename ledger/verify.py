@@ -4,11 +4,13 @@
 
 It needs Python 3.11, `cryptography` and `msgpack`, imports nothing else, and works copied alone to any machine. Written
 from docs/formats.md, it gives the statement and the exit code that `mulu verify` gives: 0 established, 3 refuted, 4
-cannot say. The policy is trusted; everything in the bundle is shown to follow from it or is not believed.
+cannot say.
 
-Read it as trust goes. The policy's keys make the checkpoint count (`Evidence.checkpoint`); the checkpoint makes entries
-of the log true (`entry`); its last entry is a block record, whose state root makes values true (`value`); envelopes in
-the log make records true (`record`). `establish` puts these together, `statement` says what came of it.
+Read it from the top, as trust goes. `verify` is what is asked. The policy is trusted; its keys make the checkpoint
+count (`cosigned`); the checkpoint makes entries of the log true, and the newest block record with them
+(`newest_block`); its state root makes values true (`value`); envelopes in the log make records true (`record`).
+`establish` puts these together, `about_certificate` says what came of it. Nothing is read from bytes of the bundle
+before they are proven. At the end stand the tools: trees, signatures, and the form of values.
 """
 
 from __future__ import annotations
@@ -22,19 +24,23 @@ import sys
 import time
 import unicodedata
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 BUNDLE_BYTES_MAX, NOTE_LENGTH_MAX, POLICY_BYTES_MAX = 1 << 18, 1 << 17, 1 << 20
+VALIDATORS_MAX = 500
+MAX_AGE_S = 7 * 86_400  # Older is not fresh.
 CLOCK_SKEW_MS = 300_000  # How far a block's time may lie ahead of the reader's clock.
-EPOCH = date(1970, 1, 1)
+EXIT_CODES = {"established": 0, "refuted": 3, "not established": 4}
 
 
 class CannotSayError(Exception):
@@ -45,20 +51,702 @@ class ForgedError(Exception):
     """It can be read, and does not hold together."""
 
 
+def readable(condition: object, otherwise: str) -> None:
+    """Decline to judge unless a condition holds."""
+    if not condition:
+        raise CannotSayError(otherwise)
+
+
 def hold(condition: object, otherwise: str) -> None:
     """Refute what is shown unless a condition holds."""
     if not condition:
         raise ForgedError(otherwise)
 
 
-# --- hashes and trees (docs/formats.md, section 2)
+# --- what is asked
+
+
+def verify(
+    data: bytes, policy_text: str, *, now_ms: int, max_age_s: int = MAX_AGE_S, require: str = "all"
+) -> dict[str, Any]:
+    """Return the statement about a bundle as JSON values (docs/mulu.statement-1.schema.json); never raises."""
+    try:
+        policy = read_policy(policy_text)
+        today = moment(now_ms, policy.offset_h)[:10]
+        readable(today <= policy.valid_until, f"the policy was to be used until {policy.valid_until}; get a newer one")
+        bundle = read_bundle(data)
+        ledger = newest_block(bundle, policy)
+        head = about_head(ledger, now_ms, max_age_s)
+        if bundle.format == "mulu.absence/1":
+            nothing(bundle.absence, f"certificates/certificate/{bundle.certificate}", ledger)
+            as_of = at(ledger.block.time_ms, ledger.block.height, policy)
+            return head | about_absence(bundle.certificate, head, as_of)
+        return head | about_certificate(establish(bundle, ledger), ledger, head, now_ms, require)
+    except CannotSayError as error:
+        return EMPTY | {"reasons": [str(error)]}
+    except ForgedError as error:
+        return EMPTY | {"verdict": "refuted", "genuine": False, "reasons": [f"forged or changed: {error}"]}
+
+
+# --- the policy: whose cosignatures count, and how many it takes (docs/formats.md, section 7)
+
+LOG_KEY, COSIGNER_KEY = b"\1", b"\4"  # Types of verifier keys in C2SP signed-note.
+TERMS = re.compile(
+    r"# mulu\.policy/1\n# chain ([0-9a-f]{64})\n# epoch (0|[1-9][0-9]{0,17})\n"
+    r"# utc-offset-hours (0|-?[1-9]|-1[0-2]|1[0-4])\n# valid-until ([0-9]{4}-[0-9]{2}-[0-9]{2})\n"
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Whom its reader trusts, and until when."""
+
+    chain: str
+    epoch: str
+    offset_h: int
+    valid_until: str
+    departments: list[list[str]]  # Credit code, short code, English and Chinese name.
+    origin: str
+    log_keys: list[bytes]
+    cosigners: dict[str, bytes]  # Keys by credit code.
+
+    @property
+    def quorum(self) -> int:
+        """How many departments must cosign."""
+        return 2 * len(self.cosigners) // 3 + 1
+
+    def name_of(self, code: str) -> str:
+        """Return the name by which people know a department, or its credit code."""
+        names = {credit_code: f"{en} ({zh}, {short})" for credit_code, short, en, zh in self.departments}
+        return names.get(code, code)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the policy's one text."""
+        yield from ("# mulu.policy/1", f"# chain {self.chain}", f"# epoch {self.epoch}")
+        yield from (f"# utc-offset-hours {self.offset_h}", f"# valid-until {self.valid_until}")
+        for names in self.departments:
+            yield f"# department {json.dumps(names, ensure_ascii=False, separators=(',', ':'))}"
+        yield ""
+        yield from (f"log {verifier_key(self.origin, LOG_KEY, key)}" for key in self.log_keys)
+        yield ""
+        for code, key in self.cosigners.items():
+            yield f"witness {code} {verifier_key(f'{self.origin}/{code}', COSIGNER_KEY, key)}"
+        yield from ("", f"group departments {self.quorum} {' '.join(self.cosigners)}", "quorum departments", "")
+
+
+def read_policy(policy_text: str) -> Policy:
+    """Return the policy of a text. What was read is written again and must come out the same, to the last letter."""
+    try:
+        terms = TERMS.match(policy_text)
+        if terms is None or len(policy_text) > POLICY_BYTES_MAX or re.search(r"[\x00-\x09\x0b-\x1f\x7f]", policy_text):
+            raise ValueError("it is not of the form mulu.policy/1, or too long")
+        logs = re.findall(r"^log ([^\s+]+)\+.*\+([A-Za-z0-9+/]{44})$", policy_text, re.MULTILINE)
+        witnesses = re.findall(r"^witness ([^\s+]+) .*\+([A-Za-z0-9+/]{44})$", policy_text, re.MULTILINE)
+        policy = Policy(
+            *(terms[1], terms[2], int(terms[3]), date.fromisoformat(terms[4]).isoformat()),
+            departments=[json.loads(line) for line in re.findall(r"^# department (.*)$", policy_text, re.MULTILINE)],
+            origin=logs[0][0] if logs else "",
+            log_keys=[b64decode(key)[1:] for _, key in logs],
+            cosigners={code: b64decode(key)[1:] for code, key in witnesses},
+        )
+        if "\n".join(policy.lines()) != policy_text or not is_sound(policy):
+            raise ValueError("it is not what a network of this form publishes, to the last letter")
+    except (ValueError, RecursionError) as error:
+        raise CannotSayError(f"the policy cannot be used: {error}") from error
+    return policy
+
+
+def is_sound(policy: Policy) -> bool:
+    """Return whether every validator has two keys that are no other's, and all is named and ordered as it must be."""
+    four_texts = all(type(names) is list and list(map(type, names)) == [str] * 4 for names in policy.departments)
+    named_after_chain = policy.origin.endswith(f"/{policy.chain[:16]}")
+    count, keys = len(policy.cosigners), {*policy.log_keys, *policy.cosigners.values()}
+    two_keys_each = count == len(policy.log_keys) and len(keys) == 2 * count and count <= VALIDATORS_MAX
+    ascending = ascend([*policy.cosigners]) and four_texts and ascend([names[0] for names in policy.departments])
+    return named_after_chain and two_keys_each and ascending
+
+
+def key_hash(name: str, kind: bytes, public: bytes) -> bytes:
+    """Return the four bytes by which a signature line names its key."""
+    return sha256(name.encode(), b"\n", kind, public)[:4]
+
+
+def verifier_key(name: str, kind: bytes, public: bytes) -> str:
+    """Return a key as a policy writes it."""
+    return f"{name}+{key_hash(name, kind, public).hex()}+{b64encode(kind + public).decode()}"
+
+
+def ascend(items: Sequence[Any]) -> bool:
+    """Return whether each item is larger than the one before."""
+    return all(earlier < later for earlier, later in pairwise(items))
+
+
+# --- the bundle: canonical JSON, whose bytes stand in base64 (section 8)
+
+
+DIGEST = 32
+ENTRY = {"entry": bytes, "index": int, "path": [DIGEST]}
+RECORD = {"record": bytes, "position": int, "path": [DIGEST], "logged": ENTRY}
+VALUE = {"value": bytes, "siblings": [DIGEST]}
+STATE = dict.fromkeys(("certificate", "type", "responsibility", "issuer", "succession?", "successor?"), VALUE)
+HEAD = {"format": str, "certificate": str, "block": ENTRY, "checkpoint": str}
+FORMS: dict[str, Any] = {
+    "mulu.bundle/1": HEAD
+    | {
+        "content?": [{"leaf?": DIGEST, "name?": str, "salt?": DIGEST, "value?": str}],
+        "holder?": {"holder": str, "key": DIGEST},
+        "state": STATE | {"keys": [VALUE]},
+        "records": [RECORD],
+        "approval": RECORD,
+        "hops?": [{"request": RECORD, "delivery": RECORD, "acknowledgement": RECORD}],
+    },
+    "mulu.absence/1": HEAD | {"absence": {"siblings": [DIGEST], "leaf?": {"key": DIGEST, "value": DIGEST}}},
+}
+"""What a file may hold: `?` marks a key that may be missing, a list has any number of its one item, `DIGEST` is 32
+bytes."""
+
+
+def read_bundle(data: bytes) -> SimpleNamespace:
+    """Return what the canonical JSON (RFC 8785) `data` says."""
+    readable(len(data) <= BUNDLE_BYTES_MAX, f"the bundle is longer than {BUNDLE_BYTES_MAX} bytes")
+    try:
+        document = json.loads(data.decode())
+        spelled = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError) as error:
+        raise CannotSayError(f"not a bundle: {error}") from error
+    # Keys of another order, white space, needless escapes and keys that come twice all print otherwise.
+    readable(spelled == data, "the bundle is not in the canonical form of RFC 8785")
+    found = str(document.get("format") if isinstance(document, dict) else None)
+    readable(found in FORMS, f"the bundle has a version that is unknown here: {found[:60]}")
+    bundle: SimpleNamespace = filled(FORMS[found], document)
+    readable(getattr(bundle, "hops", None) != [], "the bundle has hops, and shows none")
+    return bundle
+
+
+def filled(form: Any, value: Any) -> Any:
+    """Return a JSON value read into a form, with `None` for a key that may be missing and is."""
+    if isinstance(form, dict):
+        names = {key.removesuffix("?"): key for key in form}
+        known = type(value) is dict and value.keys() <= names.keys()
+        readable(known, f"not an object with the keys {', '.join(names)}")
+        missing = [name for name, key in names.items() if name not in value and not key.endswith("?")]
+        readable(not missing, f"keys are missing: {', '.join(missing)}")
+        return SimpleNamespace(
+            **{name: filled(form[key], value[name]) if name in value else None for name, key in names.items()}
+        )
+    if isinstance(form, list):
+        readable(type(value) is list, "not an array where one belongs")
+        return [filled(form[0], item) for item in value]
+    if form in (bytes, DIGEST):
+        data = octets(value)
+        readable(form is bytes or len(data) == form, "a hash, key or salt does not have 32 bytes")
+        return data
+    readable(type(value) is form, f"not a {form.__name__}: {str(value)[:60]!r}")  # True is not 1.
+    # What is larger has no one spelling in JSON.
+    readable(form is str or 0 <= value < 1 << 53, f"not an index: {str(value)[:60]}")
+    return value
+
+
+def octets(value: Any) -> bytes:
+    """Return the bytes of standard base64 with padding, in its one spelling."""
+    try:
+        data = b64decode(value, validate=True)
+    except (ValueError, TypeError):
+        data = None
+    if data is None or b64encode(data).decode() != value:
+        raise CannotSayError(f"not base64: {str(value)[:60]!r}")
+    return data
+
+
+# --- the checkpoint: size and root of the log, under a quorum of the policy's departments (section 6)
+
+
+def cosigned(note: str, policy: Policy) -> tuple[int, bytes, list[str]]:
+    """Return size and root of the log, and the departments that cosigned: exactly a quorum, in ascending order."""
+    body, _, signatures = note.partition("\n\n")
+    form = re.fullmatch(r"([^\s+]{1,200})\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)", body)
+    if form is None or len(note) > NOTE_LENGTH_MAX or re.search(r"[\x00-\x09\x0b-\x1f]", note):
+        raise CannotSayError("the checkpoint is not a note of origin, size, root and signature lines")
+    origin, size, root = form[1], int(form[2]), octets(form[3])
+    *lines, end = signatures.split("\n")
+    well_formed = lines and not end and len(lines) <= VALIDATORS_MAX + 1
+    readable(well_formed, "the checkpoint's signature lines do not end as they must, or are too many")
+    (log, log_hash, log_signature), *cosignatures = map(signature_line, lines)
+    readable(origin == policy.origin, f"the bundle is of {origin}; the policy is for {policy.origin}")
+    # A key never comes from the note; its hash there only picks one that the policy has.
+    log_keys = {key_hash(origin, LOG_KEY, key): key for key in policy.log_keys}
+    known = log == origin and log_hash in log_keys
+    readable(known, f"the first line must be by a log key of the policy, and is by {log}")
+    text = f"{body}\n"
+    hold(accepts(log_keys[log_hash], text.encode(), log_signature), f"the line of the log {log} does not verify")
+    signers: list[str] = []
+    for name, hash_, signature in cosignatures:
+        code = name.removeprefix(f"{origin}/")
+        key = policy.cosigners.get(code, b"")
+        known = name == f"{origin}/{code}" and hash_ == key_hash(name, COSIGNER_KEY, key)
+        readable(known, f"the policy knows no cosigner {name} with this key")
+        readable(not signers or signers[-1] < code, f"the cosignature of {code} is out of order or repeated")
+        time_s = int.from_bytes(signature[:8], "big")
+        hold(time_s < 1 << 63, f"the cosignature of {name} says the time {time_s}, which is none")
+        signed = f"cosignature/v1\ntime {time_s}\n{text}".encode()
+        hold(accepts(key, signed, signature[8:]), f"the cosignature of {name} does not verify")
+        signers.append(code)
+    of = f"{len(signers)} of {len(policy.cosigners)} departments cosigned"
+    readable(len(signers) == policy.quorum, f"{of}; a bundle carries exactly {policy.quorum}")
+    return size, root, signers
+
+
+def signature_line(line: str) -> tuple[str, bytes, bytes]:
+    """Return name, key hash and signature of a line of a note."""
+    match = re.fullmatch(r"— ([^\s+]{1,300}) ([A-Za-z0-9+/]+={0,2})", line)
+    if match is None or len(blob := octets(match[2])) < 5:
+        raise CannotSayError(f"not a signature line: {line[:80]!r}")
+    return match[1], blob[:4], blob[4:]
+
+
+# --- what follows from the checkpoint: entries of the log, values of the state, records of envelopes
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What a quorum vouches for: the log, and the newest block with its state."""
+
+    policy: Policy
+    size: int
+    root: bytes
+    signers: list[str]
+    block: SimpleNamespace
+
+
+def newest_block(bundle: SimpleNamespace, policy: Policy) -> Ledger:
+    """Return the ledger as of a bundle's checkpoint, whose last entry is the newest block record."""
+    size, root, signers = cosigned(bundle.checkpoint, policy)
+    block = decode(entry(bundle.block, size, root), "log-block")
+    at = f"the block record is entry {bundle.block.index} of {size}"
+    readable(bundle.block.index == size - 1, f"{at}: it is true, but says nothing about now")
+    return Ledger(policy, size, root, signers, block)
+
+
+def entry(proof: SimpleNamespace, size: int, root: bytes) -> bytes:
+    """Return an entry that the log of `size` entries under `root` has."""
+    reached = log_root(sha256(b"\0", proof.entry), proof.index, size, proof.path)
+    hold(reached == root, f"entry {proof.index} is not in the log of the checkpoint")
+    return bytes(proof.entry)
+
+
+def value(proof: SimpleNamespace, key: str, ledger: Ledger) -> SimpleNamespace:
+    """Return the value that the state has under a key, which begins with its kind and never comes from the bundle."""
+    place = sha256(tag("state-key"), key.encode())
+    leaf = sha256(tag("state-leaf"), place, sha256(tag("state-value"), proof.value))
+    reached = state_root(place, leaf, proof.siblings)
+    hold(reached == ledger.block.state_root, f"the state does not have this value under {key}")
+    return decode(proof.value, "/".join(key.split("/")[:2]))
+
+
+def nothing(proof: SimpleNamespace, key: str, ledger: Ledger) -> None:
+    """Hold that the state has nothing under a key: its place is empty, or another leaf stands on the way there."""
+    place, node = sha256(tag("state-key"), key.encode()), bytes(32)
+    if proof.leaf is not None:
+        other = proof.leaf.key
+        hold(other != place, f"the state has a value under {key}")
+        shared_bits = 256 - (int.from_bytes(place, "big") ^ int.from_bytes(other, "big")).bit_length()
+        hold(shared_bits >= len(proof.siblings), "the other leaf is not on the way")
+        node = sha256(tag("state-leaf"), other, proof.leaf.value)
+    reached = state_root(place, node, proof.siblings)
+    hold(reached == ledger.block.state_root, f"this does not show that the state has nothing under {key}")
+
+
+def record(proof: SimpleNamespace, ledger: Ledger, *kinds: str) -> SimpleNamespace:
+    """Return what an accepted record of one of these kinds says, where it stands in the log, and who signed it."""
+    logged = decode(entry(proof.logged, ledger.size, ledger.root), "log-envelope")
+    header = named(logged.header)
+    hold(len(logged.results) == header.record_count, "there is not one result for each record")
+    leaf = sha256(b"\0", tag("record"), proof.record)
+    reached = log_root(leaf, proof.position, header.record_count, proof.path)
+    hold(reached == header.records_root, "the record is not in its envelope")
+    place, result = (proof.logged.index, proof.position), logged.results[proof.position]
+    hold(result == 0, f"the record at log entry {place[0]} was refused, with code {result}")
+    return SimpleNamespace(
+        says=decode(proof.record, *kinds),
+        place=place,
+        header=header,
+        message=sha256(tag("envelope"), msgpack.packb(logged.header)),
+        suite=logged.suite,
+        signature=logged.signature,
+    )
+
+
+def check_signatures(records: list[SimpleNamespace], keys: list[SimpleNamespace], ledger: Ledger) -> None:
+    """Hold that every envelope was signed with a key that the state has, as other people's tools check it.
+
+    The log has shown that the ledger recorded the envelopes. If standard tools refuse a signature all the same, perhaps
+    because the ledger's own rule (ZIP-215) is wider, then nothing was forged, and nobody can be asked to rely on it.
+    """
+    signers = sorted({(each.header.department, each.header.key_id) for each in records})
+    hold(len(signers) == len(keys), f"{len(keys)} envelope keys are here; {len(signers)} signed the records")
+    public = {
+        signer: value(proof, f"members/envelope-key/{signer[0]}/{signer[1]}", ledger).public
+        for signer, proof in zip(signers, keys, strict=True)
+    }
+    for each in records:
+        header = each.header
+        hold(header.chain.hex() == ledger.policy.chain, "an envelope was signed for another network")
+        readable(each.suite == 1, f"the signature suite {each.suite} is unknown here")
+        good = accepts(public[header.department, header.key_id], each.message, each.signature)
+        where = f"the envelope at log entry {each.place[0]}"
+        readable(good, f"{where} is recorded, but not checkable by standard tools")
+
+
+# --- the certificate: its value, the records that led there, and what it rests on
+
+STORY = [f"certificates.{what}" for what in ("issue", "change", "suspend", "lift", "revoke")]
+
+
+def establish(bundle: SimpleNamespace, ledger: Ledger) -> SimpleNamespace:
+    """Return what the bundle proves of a certificate."""
+    state, proven = bundle.state, SimpleNamespace()
+    proven.certificate = value(state.certificate, f"certificates/certificate/{bundle.certificate}", ledger)
+    certificate = proven.certificate
+    proven.type = value(state.type, f"certificates/type/{certificate.type_code}", ledger)
+    grounds = value(state.responsibility, f"directories/responsibility/{proven.type.responsibility}", ledger)
+    proven.responsibility = grounds
+    proven.issuer = value(state.issuer, f"members/department/{certificate.issuer}", ledger)
+    proven.successor, proven.succession = passed_on(state, grounds, certificate.issuer, ledger)
+    proven.story = [record(proof, ledger, *STORY) for proof in bundle.records]
+    proven.approval = record(bundle.approval, ledger, "directories.approve_responsibility")
+    proven.hops = [
+        SimpleNamespace(
+            request=record(hop.request, ledger, "sharing.request"),
+            delivery=record(hop.delivery, ledger, "sharing.deliver"),
+            receipt=record(hop.acknowledgement, ledger, "sharing.acknowledge"),
+        )
+        for hop in bundle.hops or ()
+    ]
+    hold(ascend([each.place for each in proven.story]), "the records do not stand in the order of the log")
+    check_story([each.says for each in proven.story], certificate)
+    approved, wanted = proven.approval.says, (grounds.id, grounds.approved_revision)
+    hold((approved.id, approved.revision) == wanted, "the approval is not of the responsibility as it stands")
+    check_hops(proven.hops, certificate.issuer, proven.story[0])
+    proven.fields = shown_fields(bundle.content, certificate.content)
+    proven.holder = bundle.holder and bundle.holder.holder
+    if bundle.holder is not None:
+        opened = hmac.digest(bundle.holder.key, tag("holder") + proven.holder.encode(), "sha256")
+        hold(opened == certificate.holder, "the holder is not the one whom the ledger commits to")
+    # Signatures come last: that standard tools refuse one is worth saying once all else is proven.
+    delivered = [each for hop in proven.hops for each in (hop.request, hop.delivery, hop.receipt)]
+    check_signatures([*proven.story, proven.approval, *delivered], state.keys, ledger)
+    return proven
+
+
+def passed_on(state: SimpleNamespace, responsibility: SimpleNamespace, issuer: str, ledger: Ledger) -> tuple[Any, Any]:
+    """Return who has the responsibility now, if that is no longer the issuer, and how it passed on."""
+    parts = [part for part in (state.succession, state.successor) if part is not None]
+    if responsibility.department == issuer:
+        hold(not parts, "a successor is shown, and the responsibility is still with the issuer")
+        return None, None
+    hold(len(parts) == 2, f"{responsibility.id} has passed on, and the bundle leaves out how")
+    return (
+        value(state.successor, f"members/department/{responsibility.department}", ledger),
+        value(state.succession, f"members/succession/{responsibility.id}", ledger),
+    )
+
+
+def check_story(records: list[SimpleNamespace], certificate: SimpleNamespace) -> None:
+    """Hold that these records, in this order, are all that happened to the certificate and lead to its value."""
+    count = certificate.changes + 1
+    hold(len(records) == count, f"{len(records)} records are here; the ledger counts {count}")
+    issue, *changes = records
+    hold(issue.tag == "certificates.issue", f"the first record is {issue.tag}, not the issue")
+    issued = (issue.identifier, issue.holder, issue.valid_from, issue.replaces)
+    recorded = (certificate.identifier, certificate.holder, certificate.valid_from, certificate.predecessor)
+    hold(issued == recorded, f"the first record issues {issue.identifier} otherwise than the ledger has it")
+    status, reason, content, revision, successor = "valid", "", issue.content, 1, None
+    for change in changes:
+        replacing = change.tag == "certificates.issue"
+        subject = change.replaces if replacing else change.certificate
+        hold(subject == certificate.identifier, f"a record is about {subject}, not about {certificate.identifier}")
+        reason = "replaced" if replacing else change.reason
+        match change.tag:
+            case "certificates.issue":
+                status, successor = "lapsed", change.identifier
+            case "certificates.change":
+                status, content, revision = "valid", change.content, change.revision
+            case "certificates.suspend":
+                status = "suspended"
+            case "certificates.lift":
+                status = "valid"
+            case "certificates.revoke":
+                status = change.kind
+    has = (certificate.status, certificate.change_reason, certificate.content, certificate.revision)
+    reached = (status, reason, content, revision, successor)
+    hold(reached == (*has, certificate.successor), "the records do not lead to what the ledger has")
+
+
+def check_hops(hops: list[SimpleNamespace], issuer: str, issue: SimpleNamespace) -> None:
+    """Hold that each hop is one delivery: to the issuer before the issue, or to a later provider before that."""
+    reached = {issuer: issue.place}
+    for hop in reversed(hops):
+        request, delivery, receipt = hop.request, hop.delivery, hop.receipt
+        delivered, taken = ((s.grant, s.number, s.commitment, s.sealed) for s in (delivery.says, receipt.says))
+        name, requester = f"{delivery.says.grant}/{delivery.says.number}", receipt.header.department
+        one = delivered == taken and request.says.id == delivery.says.grant
+        hold(one, f"the records of {name} are not of one delivery")
+        hold(request.header.department == requester, f"{name} was not requested by {requester}")
+        hold(requester in reached, f"delivery {name} reached {requester}, neither the issuer nor a later provider")
+        in_order = request.place < delivery.place < receipt.place < reached[requester]
+        hold(in_order, f"delivery {name} was not acknowledged before what is said to have come of it")
+        provider = delivery.header.department
+        reached[provider] = max(delivery.place, reached.get(provider, (0, 0)))
+
+
+def shown_fields(parts: list[SimpleNamespace] | None, content: bytes) -> dict[str, str]:
+    """Return the fields that are shown, each committed to with its own salt; the others are hidden by their leaves."""
+    if parts is None:
+        return {}
+    fields: dict[str, str] = {}
+    leaves = []
+    for part in parts:
+        given = [name for name in ("leaf", "name", "salt", "value") if getattr(part, name) is not None]
+        form = "a field is shown with name, value and salt, or hidden behind its leaf hash"
+        readable(given in (["leaf"], ["name", "salt", "value"]), form)
+    shown = [part for part in parts if part.leaf is None]
+    readable(shown, "the bundle has a content in which no field is shown")
+    for part in parts:
+        if part.leaf is not None:
+            leaves.append(part.leaf)
+            continue
+        hold(part.name not in fields, "two fields have one name")
+        normal = all(unicodedata.is_normalized("NFC", each) for each in (part.name, part.value))
+        hold(normal, f"{part.name!r} or its value is not in normalisation form C")
+        data = b"".join(len(each).to_bytes(4, "big") + each for each in (part.name.encode(), part.value.encode()))
+        commitment = hmac.digest(part.salt, tag("field") + data, "sha256")
+        leaves.append(sha256(b"\0", tag("content"), commitment))
+        fields[part.name] = part.value
+    reached = sha256(tag("content"), len(leaves).to_bytes(4, "big"), tree_root(leaves))
+    hold(reached == content, "the fields are not those of the certificate")
+    return fields
+
+
+# --- the statement: genuine? valid? as of when? signed by whom? and what nobody looked at
+
+KEYS = """
+format verdict genuine status fresh as_of age_s certificate issuer issuer_formerly issuer_ended successor responsibility
+type recorded valid_from valid_until replaced_by events received holder fields signers quorum reasons not_checked
+"""
+LISTS = ("events", "received", "signers", "reasons", "not_checked")
+EMPTY: dict[str, Any] = {key: [] if key in LISTS else None for key in KEYS.split()}
+EMPTY |= {"format": "mulu.statement/1", "verdict": "not established", "fields": {}}
+
+
+def about_head(ledger: Ledger, now_ms: int, max_age_s: int) -> dict[str, Any]:
+    """Return what the newest block gives: as of when, how old that is, and who vouches for it."""
+    block, policy = ledger.block, ledger.policy
+    as_of, age_ms = at(block.time_ms, block.height, policy), now_ms - block.time_ms
+    stale = []
+    if age_ms < -CLOCK_SKEW_MS:
+        stale = [f"the newest block is of {as_of}, {length(-age_ms // 1000)} ahead of this clock"]
+    elif age_ms > max_age_s * 1000:
+        stale = [f"the newest block is of {as_of}, older than {length(max_age_s, exact=True)}; ask for a newer bundle"]
+    return EMPTY | {
+        "fresh": not stale,
+        "as_of": {"height": block.height, "time": moment(block.time_ms, policy.offset_h)},
+        "age_s": age_ms // 1000,
+        "signers": [policy.name_of(signer) for signer in ledger.signers],
+        "quorum": {"signed": len(ledger.signers), "needed": policy.quorum, "of": len(policy.cosigners)},
+        "reasons": stale,
+        "not_checked": [f"what happened after {as_of}"],
+    }
+
+
+def about_absence(identifier: str, head: dict[str, Any], as_of: str) -> dict[str, Any]:
+    """Return that there is no such certificate: a "no" only while that is recent, for it could be issued since."""
+    verdict = {"verdict": "refuted", "genuine": False} if head["fresh"] else {}
+    return verdict | {"reasons": [f"the ledger has no certificate {identifier} as of {as_of}", *head["reasons"]]}
+
+
+def about_certificate(
+    proven: SimpleNamespace, ledger: Ledger, head: dict[str, Any], now_ms: int, require: str
+) -> dict[str, Any]:
+    """Return what is said of a genuine certificate, above all whether it is valid."""
+    certificate, grounds, heir, policy = proven.certificate, proven.responsibility, proven.successor, ledger.policy
+    status, not_valid = standing(certificate, max(now_ms, ledger.block.time_ms), policy)
+    good = "established" if head["fresh"] or require == "genuine" else "not established"
+    return {
+        "verdict": good if status == "valid" or require == "genuine" else "refuted",
+        "genuine": True,
+        "status": status,
+        "certificate": certificate.identifier,
+        "issuer": {"id": certificate.issuer, "name": both(proven.issuer)},
+        "issuer_formerly": proven.issuer.name_before or None,
+        "issuer_ended": proven.issuer.valid_to,
+        "successor": heir and {"id": heir.credit_code, "name": both(heir), "height": proven.succession.height},
+        "responsibility": {
+            "id": grounds.id,
+            "name": both(grounds),
+            "approved_by": policy.name_of(proven.approval.header.department),
+            "approved_height": grounds.approved_height,
+        },
+        "type": {"id": certificate.type_code, "name": both(proven.type)},
+        "recorded": {"height": certificate.issued_height, "time": moment(certificate.issued_ms, policy.offset_h)},
+        "valid_from": certificate.valid_from,
+        "valid_until": certificate.valid_until,
+        "replaced_by": certificate.successor,
+        "events": [
+            {"what": each.says.tag, "by": policy.name_of(each.header.department), "log_index": each.place[0]}
+            for each in proven.story
+        ],
+        "received": [
+            {
+                "data_item": hop.request.says.data_item,
+                "delivery": f"{hop.delivery.says.grant}/{hop.delivery.says.number}",
+                "provider": policy.name_of(hop.delivery.header.department),
+                "requester": policy.name_of(hop.receipt.header.department),
+                "purpose": hop.request.says.purpose,
+                "rows": hop.delivery.says.rows,
+                "log_index": hop.receipt.place[0],
+            }
+            for hop in proven.hops
+        ],
+        "holder": proven.holder,
+        "fields": proven.fields,
+        "reasons": [*not_valid, *head["reasons"]],
+        "not_checked": [*head["not_checked"], *not_shown(proven)],
+    }
+
+
+def standing(certificate: SimpleNamespace, time_ms: int, policy: Policy) -> tuple[str, list[str]]:
+    """Return what people call the certificate's status at a time, and why it is not valid.
+
+    A term ends by its date alone, so that it is known beyond the newest block; everything else is known up to it.
+    """
+    today, status = moment(time_ms, policy.offset_h)[:10], certificate.status
+    changed = at(certificate.changed_ms, certificate.changed_height, policy)
+    if status == "lapsed":
+        return "replaced", [f"it was replaced by {certificate.successor} at {changed}"]
+    if status != "valid":
+        return status, [f"it was {status} at {changed}: {certificate.change_reason}"]
+    if today < certificate.valid_from:
+        return "not yet valid", [f"its term begins with {certificate.valid_from}"]
+    if certificate.valid_until is not None and certificate.valid_until < today:
+        return "expired", [f"its term ended with {certificate.valid_until}"]
+    return "valid", []
+
+
+def not_shown(proven: SimpleNamespace) -> Iterator[str]:
+    """Yield what a reader might take from the statement and must not."""
+    grounds, issuer = proven.responsibility, proven.issuer
+    if proven.holder is None:
+        yield "who holds the certificate: the bundle does not open that"
+    yield "that whoever shows the certificate is its holder"
+    nothing_says = "what the certificate says: the bundle shows none of its fields"
+    yield "any field that is not shown above" if proven.fields else nothing_says
+    yield "that what was certified is true: the ledger shows who vouched for it, when, and with which right"
+    if proven.hops:
+        yield "that the certificate rests on the data above: the ledger shows that they reached its issuer before"
+    if proven.successor is None and issuer.valid_to is not None:
+        yield f"who answers for the certificate now: {both(issuer)} has ended, and nobody took over {grounds.id}"
+    if grounds.revision != grounds.approved_revision:
+        newer = f"it is that of revision {grounds.revision}, approved was revision {grounds.approved_revision}"
+        yield f"the wording of {grounds.id}: {newer}"
+    if grounds.withdrawn_height:
+        yield f"whether {grounds.id} still stands: it was withdrawn in block {grounds.withdrawn_height}"
+
+
+def moment(time_ms: int, offset_h: int, separator: str = "T", timespec: str = "milliseconds") -> str:
+    """Return a time as RFC 3339 with the network's offset; the first ten letters are its day there."""
+    try:
+        instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
+        return instant.astimezone(timezone(timedelta(hours=offset_h))).isoformat(separator, timespec)
+    except OverflowError:
+        return f"{time_ms} ms after 1970-01-01T00:00Z"
+
+
+def at(time_ms: int, height: int, policy: Policy) -> str:
+    """Return the time to the second and the block, for people."""
+    return f"{moment(time_ms, policy.offset_h, ' ', 'seconds')} (block {height})"
+
+
+def length(seconds: int, *, exact: bool = False) -> str:
+    """Return a length of time in the largest unit that fits twice; `exact` if it must be whole in that unit."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size and not (exact and seconds % size):
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
+
+
+def both(thing: SimpleNamespace) -> str:
+    """Return the English and the Chinese name of what has both."""
+    return f"{thing.name_en} ({thing.name_zh})" if thing.name_en else str(thing.name_zh)
+
+
+# --- the command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify one bundle from the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ledger.verify", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--policy", type=Path, help="the trusted network's policy, never from whoever shows the bundle")
+    parser.add_argument("--json", action="store_true", help="print the statement as one JSON object")
+    parser.add_argument("--now", type=time_of, help="use this time instead of the clock: 2025-10-01T09:00:00+08:00")
+    parser.add_argument("--max-age", type=age_of, default=MAX_AGE_S, help="older is not recent: 90s, 15m, 12h; 7d")
+    parser.add_argument("--require", choices=("all", "genuine"), default="all")
+    parser.add_argument("--quiet", action="store_true", help="print nothing; the exit code is the answer")
+    options = parser.parse_args(arguments)
+    try:
+        if options.policy is None:
+            raise OSError("name the trusted network's policy with --policy")
+        with options.policy.open("rb") as file:
+            policy = file.read(POLICY_BYTES_MAX + 1).decode()
+        with options.bundle.open("rb") as file:
+            bundle = file.read(BUNDLE_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        statement = EMPTY | {"reasons": [f"a file cannot be read: {error}"]}
+    else:
+        now_ms = time.time_ns() // 1_000_000 if options.now is None else options.now
+        statement = verify(bundle, policy, now_ms=now_ms, max_age_s=options.max_age, require=options.require)
+    if not options.quiet:
+        print(json.dumps(statement, ensure_ascii=False, indent=2) if options.json else printed(statement))
+    return EXIT_CODES[statement["verdict"]]
+
+
+def time_of(argument: str) -> int:
+    """Return Unix milliseconds of an RFC 3339 time with an offset."""
+    instant = datetime.fromisoformat(argument)
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError("a time needs its offset from UTC, +08:00 or Z")
+    return round(instant.timestamp() * 1000)
+
+
+def age_of(argument: str) -> int:
+    """Return seconds of an age such as 7d."""
+    if not (match := re.fullmatch(r"([0-9]{1,9})([smhd])", argument)):
+        raise argparse.ArgumentTypeError("write 90s, 15m, 12h or 7d")
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[match[2]]
+
+
+def printed(statement: dict[str, Any]) -> str:
+    """Return the statement as lines for people; what no printer shows is spelled out."""
+    lines = [f"{statement['verdict'].capitalize()}."]
+    for key in [name for name in statement if name not in ("format", "verdict")]:
+        items = statement[key] if isinstance(statement[key], list) else [statement[key]]
+        for item in items:
+            shown = "; ".join(f"{k}: {v}" for k, v in item.items()) if isinstance(item, dict) else item
+            if shown not in (None, ""):
+                lines.append(f"{key.replace('_', ' '):<15}{shown}")
+    return "\n".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
+
+
+# --- tools: hashes and trees (section 2)
 
 
 def sha256(*parts: bytes) -> bytes:
+    """Return the hash of the parts, one behind the other."""
     return hashlib.sha256(b"".join(parts)).digest()
 
 
 def tag(kind: str) -> bytes:
+    """Return what the hash of anything of a kind begins with."""
     return f"mulu/{kind}/1\0".encode()
 
 
@@ -94,809 +782,82 @@ def state_root(place: bytes, node: bytes, siblings: Sequence[bytes]) -> bytes:
     return node
 
 
-# --- signatures (section 3): plain OpenSSL decides, and ZIP-215 only whether a refused one is a forgery
+# --- tools: signatures (section 3)
 
 
-def openssl_accepts(public: bytes, message: bytes, signature: bytes) -> bool:
+def accepts(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Return whether plain OpenSSL accepts an Ed25519 signature."""
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except InvalidSignature:
+    except (InvalidSignature, ValueError):
         return False
     return True
 
 
-P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D, ROOT_OF_MINUS_ONE = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)
-Point = tuple[int, int, int]  # Projective coordinates (X, Y, Z): x = X/Z, y = Y/Z.
-
-
-def decode_point(data: bytes) -> Point | None:
-    """Return the point of 32 bytes, read as liberally as ZIP-215 does, or None."""
-    bits = int.from_bytes(data, "little")
-    y = (bits & (1 << 255) - 1) % P
-    u, v = (y * y - 1) % P, (D * y * y + 1) % P
-    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
-    if v * x * x % P != u:
-        x = x * ROOT_OF_MINUS_ONE % P
-    if v * x * x % P != u:
-        return None
-    return (-x % P if x & 1 != bits >> 255 else x), y, 1
-
-
-def add(p: Point, q: Point) -> Point:
-    """Add any two points; RFC 8032 has the curve, Bernstein and Lange (2007) the formula, which is complete."""
-    a, c, d = p[2] * q[2] % P, p[0] * q[0] % P, p[1] * q[1] % P
-    e, mixed = D * c * d % P, (p[0] + p[1]) * (q[0] + q[1]) - c - d
-    f, g = a * a - e, a * a + e
-    return a * f * mixed % P, a * g * (d + c) % P, f * g % P
-
-
-def multiply(scalar: int, point: Point) -> Point:
-    total: Point = (0, 1, 1)
-    for bit in bin(scalar)[2:]:
-        total = add(total, total)
-        if bit == "1":
-            total = add(total, point)
-    return total
-
-
-def zip215_accepts(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether [8]([s]B - R - [k]A) is the identity, for A and R in any encoding and s < l."""
-    key, nonce, s = decode_point(public), decode_point(signature[:32]), int.from_bytes(signature[32:], "little")
-    base = decode_point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
-    if key is None or nonce is None or base is None or s >= ORDER:
-        return False
-    k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
-    sum_of = add(add(multiply(s, base), (-nonce[0], *nonce[1:])), multiply(k, (-key[0], *key[1:])))
-    x, y, z = multiply(8, sum_of)
-    return x % P == 0 and (y - z) % P == 0
-
-
-# --- values with one byte form (section 1): [kind, 1, field, field, ...]
+# --- tools: values as MessagePack arrays, [tag, 1, field, field, ...] (section 1)
 
 KINDS = """
-envelope chain:hash department:code key_id:number sequence:uint valid_until:uint records_root:hash record_count:1..256
-log-envelope header:envelope suite:int signature:signature results:octets1..256
-log-block height:uint block:hash parent:hash time_ms:uint state_root:hash validators_hash:hash deadlines:octets[0..1000]
-certificates/certificate identifier:text1..100 type_code:text21..21 issuer:code holder:hash content:hash \
-  status:valid|suspended|withdrawn|cancelled|lapsed|revoked|expired|not_yet_valid change_reason:text0..200 \
-  issued_ms:uint issued_height:uint valid_from:day valid_until:day? revision:uint predecessor:text1..100? \
-  successor:text1..100? changes:uint changed_ms:uint changed_height:uint
-certificates/type code:text21..21 department:code responsibility:id name_zh:text0..200 name_en:text0..200 \
-  holder:organ|person|thing term:text0..200 handling_working_days:uint defined_height:uint retired_height:uint
-directories/responsibility id:id department:code office:text0..200 name_zh:text0..200 name_en:text0..200 \
-  legal_basis:text0..2000 revision:uint approved_revision:uint published_height:uint approved_height:uint \
-  withdrawn_height:uint
-key public:hash possession:signature
-validator-keys consensus:key cosigner:key log:key tls:hash
-members/department credit_code:code code:text1..8 name_zh:text0..200 name_en:text0..200 name_before:text0..200 \
-  roles:text[0..] predecessors:code[0..] successors:code[0..] valid_from:uint valid_to:uint? \
-  current_keys:number[0..] validator:validator-keys?
-members/envelope-key department:code key_id:number public:hash valid_from:uint valid_to:uint? \
-  revocation_reason:text0..200
-members/succession responsibility:id predecessor:code department:code height:uint reorganisation:id
-certificates.issue identifier:text1..100 holder:hash content:hash valid_from:day replaces:text1..100?
-certificates.change certificate:text1..100 revision:2..2147483647 content:hash reason:text1..200
-certificates.suspend certificate:text1..100 reason:text1..200
-certificates.lift certificate:text1..100 reason:text1..200
-certificates.revoke certificate:text1..100 kind:withdrawn|cancelled|revoked reason:text1..200
-directories.approve_responsibility id:id revision:number
-sharing-condition information_item:text1..200 values:text0..200[1..100]
-sharing.request id:id80 data_item:id80 fields:text1..200[1..500] selection:sharing-condition[0..20] \
-  purpose:text0..2000 legal_basis:text0..2000 mode:database|file|service|verification volume_max:0..1000000000000 \
-  last_day:day recipient_key:hash renews:id80?
-sharing.deliver grant:id80 number:number table:id80 rows:0..1000000000000 size_bytes:count chunks:count \
-  commitment:hash sealed:hash schema:hash
-sharing.acknowledge grant:id80 number:number commitment:hash sealed:hash
+envelope chain:bytes department key_id:int sequence:int valid_until:int records_root:bytes record_count:int
+log-envelope header:envelope suite:int signature:bytes results:bytes
+log-block height:int block:bytes parent:bytes time_ms:int state_root:bytes validators_hash:bytes deadlines:list
+certificates/certificate identifier type_code issuer holder:bytes content:bytes status change_reason issued_ms:int \
+  issued_height:int valid_from valid_until:str? revision:int predecessor:str? successor:str? changes:int \
+  changed_ms:int changed_height:int
+certificates/type code department responsibility name_zh name_en holder term handling_working_days:int \
+  defined_height:int retired_height:int
+directories/responsibility id department office name_zh name_en legal_basis revision:int approved_revision:int \
+  published_height:int approved_height:int withdrawn_height:int
+members/department credit_code code name_zh name_en name_before roles:list predecessors:list successors:list \
+  valid_from:int valid_to:int? current_keys:list validator:list?
+members/envelope-key department key_id:int public:bytes valid_from:int valid_to:int? revocation_reason
+members/succession responsibility predecessor department height:int reorganisation
+certificates.issue identifier holder:bytes content:bytes valid_from replaces:str?
+certificates.change certificate revision:int content:bytes reason
+certificates.suspend certificate reason
+certificates.lift certificate reason
+certificates.revoke certificate kind reason
+directories.approve_responsibility id revision:int
+sharing.request id data_item fields:list selection:list purpose legal_basis mode volume_max:int last_day \
+  recipient_key:bytes renews:str?
+sharing.deliver grant number:int table rows:int size_bytes:int chunks:int commitment:bytes sealed:bytes schema:bytes
+sharing.acknowledge grant number:int commitment:bytes sealed:bytes
 """
-"""A kind a line, and its fields with what they may hold: `..` bounds a number or a length, `?` allows nil, `[0..9]` is
-an array with so many of them, `|` parts the words that are allowed."""
+"""A kind a line: its tag, then its fields. A field is a text unless another type or kind is named; `?` allows nil.
 
+Lengths, ranges and the one byte form are not looked at: what is decoded is proven, so that its bytes are those that a
+quorum has executed."""
+
+TYPES: dict[str, type] = {"": str, "str": str, "int": int, "bytes": bytes, "list": list}
 FIELDS = {
-    line.split()[0]: dict(field.split(":") for field in line.split()[1:])
+    line.split()[0]: [field.partition(":")[::2] for field in line.split()[1:]]
     for line in KINDS.replace("\\\n", "").strip().splitlines()
 }
-SHORTHANDS = {"uint": f"0..{(1 << 63) - 1}", "int": f"{-(1 << 63)}..{(1 << 64) - 1}", "number": f"1..{(1 << 31) - 1}",
-              "count": f"0..{(1 << 53) - 1}", "hash": "octets32..32", "signature": "octets64..64",
-              "code": "text18..18", "day": "text10..10", "octets": "octets0..", "text": "text0.."}  # fmt: skip
-STORY = tuple(kind for kind in FIELDS if kind.startswith("certificates."))
-RECORD_KINDS = [kind for kind in FIELDS if "." in kind]
-SIZE_MAX = {"log-envelope": 65_535, "log-block": 65_535} | dict.fromkeys(RECORD_KINDS, 65_536)
-
-
-def fits(value: Any, form: str) -> bool:
-    """Return whether a decoded field holds what its form allows; True is not 1."""
-    size: int
-    form = SHORTHANDS.get(form, form)
-    if form.endswith("?"):
-        return value is None or fits(value, form[:-1])
-    if array := re.fullmatch(r"(.+)\[(\d+)\.\.(\d*)\]", form):
-        if not isinstance(value, list):
-            return False
-        return int(array[2]) <= len(value) <= int(array[3] or len(value)) and all(
-            fits(item, array[1]) for item in value
-        )
-    if bounds := re.fullmatch(r"(octets|text|)(-?\d+)\.\.(\d*)", form):
-        if type(value) is not {"octets": bytes, "text": str, "": int}[bounds[1]]:
-            return False
-        size = len(value) if bounds[1] else value  # type: ignore[assignment, arg-type]
-        return int(bounds[2]) <= size <= int(bounds[3] or size)
-    if form in ("id", "id80"):
-        length = f"text1..{form[2:] or 40}"
-        return fits(value, length) and bool(re.search("^[0-9A-Z]+(-[0-9A-Z]+)*$", value))
-    if form not in FIELDS:
-        return type(value) is str and value in form.split("|")
-    return (
-        type(value) is list
-        and value[:2] == [form, 1]
-        and type(value[1]) is int
-        and len(value) == 2 + len(FIELDS[form])
-        and all(map(fits, value[2:], FIELDS[form].values()))
-    )
-
-
-def texts_of(value: Any) -> Iterable[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from texts_of(item)
-    elif isinstance(value, str):
-        yield value
-
-
-def named(raw: list[Any]) -> SimpleNamespace:
-    """Return the fields of a checked array by their names, and its kind as `tag`."""
-    return SimpleNamespace(tag=raw[0], **dict(zip(FIELDS[raw[0]], raw[2:], strict=True)))
 
 
 def decode(data: bytes, *kinds: str) -> SimpleNamespace:
-    """Return the value, of one of these kinds, whose one byte form is `data`."""
+    """Return the value, of one of these kinds, that proven bytes encode: fields by their names, the kind as `tag`."""
     try:
         raw = msgpack.unpackb(data)
     except (ValueError, TypeError, RecursionError) as error:
         raise CannotSayError(f"a {kinds[0]} is not MessagePack: {error}") from error
-    if not any(fits(raw, kind) for kind in kinds) or len(data) > SIZE_MAX.get(raw[0], 1 << 20):
-        raise CannotSayError(f"a value is not of the form of a {kinds[0]}")
-    if msgpack.packb(raw) != data or not all(unicodedata.is_normalized("NFC", each) for each in texts_of(raw)):
-        raise CannotSayError(f"a {kinds[0]} is not in its one byte form")
+    readable(any(fits(raw, kind) for kind in kinds), f"a value is not of the form of a {kinds[0]}")
     return named(raw)
 
 
-# --- the bundle (section 8)
-
-
-def base64(low: int = 0, high: int = BUNDLE_BYTES_MAX) -> Callable[[Any], bytes]:
-    def read(value: Any) -> bytes:
-        try:
-            data = b64decode(value, validate=True)
-        except (ValueError, TypeError):
-            data = None
-        if data is None or not low <= len(data) <= high or b64encode(data).decode() != value:
-            raise CannotSayError(f"not base64 of {low} to {high} bytes: {str(value)[:60]!r}")
-        return data
-
-    return read
-
-
-def is_a(kind: type) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        # True is not 1, and what is larger has no one spelling in JSON.
-        if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 1 << 53):
-            raise CannotSayError(f"not a {kind.__name__}: {str(value)[:60]!r}")
-        return value
-
-    return read
-
-
-HASH, INDEX, STR = base64(32, 32), is_a(int), is_a(str)
-ENTRY = {"entry": base64(), "index": INDEX, "path": [HASH]}
-RECORD = {"record": base64(), "position": INDEX, "path": [HASH], "logged": ENTRY}
-VALUE = {"value": base64(), "siblings": [HASH]}
-FORMS: dict[str, dict[str, Any]] = {
-    "mulu.bundle/1": {
-        "format": STR,
-        "certificate": STR,
-        "content?": [{"leaf?": HASH, "name?": STR, "salt?": HASH, "value?": STR}],
-        "holder?": {"holder": STR, "key": HASH},
-        "state": {
-            "certificate": VALUE,
-            "type": VALUE,
-            "responsibility": VALUE,
-            "issuer": VALUE,
-            "keys": [VALUE],
-            "succession?": VALUE,
-            "successor?": VALUE,
-        },
-        "records": [RECORD],
-        "approval": RECORD,
-        "hops?": [{"request": RECORD, "delivery": RECORD, "acknowledgement": RECORD}],
-        "block": ENTRY,
-        "checkpoint": STR,
-    },
-    "mulu.absence/1": {
-        "format": STR,
-        "certificate": STR,
-        "absence": {"siblings": [HASH], "leaf?": {"key": HASH, "value": HASH}},
-        "block": ENTRY,
-        "checkpoint": STR,
-    },
-}
-
-
-def fill(form: Any, value: Any) -> Any:
-    """Return a JSON value read into a form: bytes out of base64, `None` for a key that may be missing and is."""
-    if isinstance(form, dict):
-        known = {name.removesuffix("?"): name for name in form}
-        if type(value) is not dict or value.keys() - known.keys():
-            raise CannotSayError(f"not an object with the keys {', '.join(known)}")
-        if missing := [name for name in form if not name.endswith("?") and name not in value]:
-            raise CannotSayError(f"the key {missing[0]} is missing")
-        return SimpleNamespace(
-            **{name: fill(form[key], value[name]) if name in value else None for name, key in known.items()}
-        )
-    if isinstance(form, list):
-        return [fill(form[0], item) for item in is_a(list)(value)]
-    return form(value)
-
-
-def read_bundle(data: bytes) -> SimpleNamespace:
-    """Return what the canonical JSON (RFC 8785) `data` says."""
-    if len(data) > BUNDLE_BYTES_MAX:
-        raise CannotSayError(f"the bundle has {len(data)} bytes; at most {BUNDLE_BYTES_MAX} are allowed")
-    try:
-        document = json.loads(data.decode())
-        spelled = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        # Keys of another order, white space, needless escapes and keys that come twice all print otherwise.
-        if spelled != data:
-            raise CannotSayError("the bundle is not in the canonical form of RFC 8785")
-        found = document.get("format") if isinstance(document, dict) else None
-        if (form := FORMS.get(found) if isinstance(found, str) else None) is None:
-            raise CannotSayError(f"the bundle has a version that is unknown here: {str(found)[:60]}")
-        bundle = fill(form, document)
-    except (ValueError, RecursionError) as error:
-        raise CannotSayError(f"not a bundle: {error}") from error
-    if getattr(bundle, "hops", None) == []:
-        raise CannotSayError("the bundle has hops, and shows none")
-    return cast(SimpleNamespace, bundle)
-
-
-# --- the policy (section 7)
-
-POLICY = re.compile(
-    r"# mulu\.policy/1\n# chain ([0-9a-f]{64})\n# epoch (?:0|[1-9][0-9]{0,17})\n"
-    r"# utc-offset-hours (0|-?[1-9]|-1[0-2]|1[0-4])\n# valid-until ([0-9]{4}-[0-9]{2}-[0-9]{2})\n"
-    r"((?:# department [^\n]*\n)*)\n((?:log [^\n]*\n)+)\n((?:witness [^\n]*\n)+)\n"
-    r"group departments ([^\n]*)\nquorum departments\n"
-)
-
-
-def key_hash(name: str, kind: int, public: bytes) -> bytes:
-    return sha256(name.encode(), b"\n", bytes([kind]), public)[:4]
-
-
-def public_key(vkey: str, kind: int) -> tuple[str, bytes]:
-    """Return name and key of a verifier key in the one spelling that it has."""
-    if not (match := re.fullmatch(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})", vkey)):
-        raise ValueError(f"not a verifier key: {vkey[:60]}")
-    name, data = match[1], b64decode(match[3])
-    if data[0] != kind or key_hash(name, kind, data[1:]).hex() != match[2]:
-        raise ValueError(f"the key of {name} is of another type than {kind}, or its hash is that of another key")
-    return name, data[1:]
-
-
-class Policy:
-    """Whose cosignatures count, and how many it takes."""
-
-    def __init__(self, text: str) -> None:
-        try:
-            self._read(text)
-        except (ValueError, RecursionError) as error:
-            raise CannotSayError(f"the policy cannot be used: {error}") from error
-
-    def _read(self, text: str) -> None:
-        match = POLICY.fullmatch(text)
-        if len(text) > POLICY_BYTES_MAX or re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text) or not match:
-            raise ValueError("it is not of the form mulu.policy/1, or too long")
-        chain, offset_h, valid_until, departments, logs, witnesses, group = match.groups()
-        self.chain, self.offset_h, self.valid_until = bytes.fromhex(chain), int(offset_h), valid_until
-        date.fromisoformat(valid_until)
-        self.names: dict[str, str] = {}
-        for line in departments.splitlines():
-            names = json.loads(line.removeprefix("# department "))
-            if type(names) is not list or list(map(type, names)) != [str] * 4:
-                raise ValueError("a department is not written as four texts")
-            if line != f"# department {json.dumps(names, ensure_ascii=False, separators=(',', ':'))}":
-                raise ValueError("a department is not in its one spelling")
-            if self.names and names[0] <= max(self.names):
-                raise ValueError("departments must ascend without repeats")
-            self.names[names[0]] = f"{names[2]} ({names[3]}, {names[1]})"
-        log_keys = [public_key(line.removeprefix("log "), 1) for line in logs.splitlines()]
-        voters = [line.removeprefix("witness ").partition(" ") for line in witnesses.splitlines()]
-        codes, keys = [code for code, _, _ in voters], [public_key(vkey, 4) for _, _, vkey in voters]
-        self.origin, self.of, self.quorum = log_keys[0][0], len(codes), 2 * len(codes) // 3 + 1
-        if len(codes) > 500 or len(log_keys) != len(codes) or codes != sorted(set(codes)):
-            raise ValueError("every validator has one log key and one cosigner key, in ascending order")
-        expected = [self.origin] * self.of + [f"{self.origin}/{code}" for code in codes]
-        if [name for name, _ in log_keys + keys] != expected or not self.origin.endswith(f"/{chain[:16]}"):
-            raise ValueError("a key is not named after the log's origin, or the origin not after the chain")
-        if len({public for _, public in log_keys + keys}) != 2 * self.of:
-            raise ValueError("a key stands on two lines")
-        if group != " ".join([str(self.quorum), *codes]):
-            raise ValueError(f"the group is not of all departments, {self.quorum} of whom are needed")
-        self.log_keys = {key_hash(self.origin, 1, public): public for _, public in log_keys}
-        known = zip(codes, keys, strict=True)
-        self.cosigner_keys = {(name, key_hash(name, 4, public)): (code, public) for code, (name, public) in known}
-
-    def name_of(self, code: str) -> str:
-        return self.names.get(code, code)
-
-    def day(self, time_ms: int) -> int:
-        """Return the number of the network's day at a time, from 0 for 1970-01-01."""
-        return (time_ms + self.offset_h * 3_600_000) // 86_400_000
-
-
-# --- what follows from the policy, step by step
-
-
-class Evidence:
-    """The checkpoint, and whatever is shown to be in its log and its state."""
-
-    def __init__(self, bundle: SimpleNamespace, policy: Policy) -> None:
-        self.policy = policy
-        self.size, self.root, self.signers = self.checkpoint(bundle.checkpoint)
-        self.block = decode(bundle.block.entry, "log-block")
-        self.entry(bundle.block)
-        if bundle.block.index != self.size - 1:
-            at = f"the block record is entry {bundle.block.index} of {self.size}"
-            raise CannotSayError(f"{at}: it is true, but says nothing about now")
-
-    def checkpoint(self, note: str) -> tuple[int, bytes, list[str]]:
-        """Return size and root of the log that exactly a quorum of the policy's departments cosigned, and who (6)."""
-        body, blank, signatures = note.partition("\n\n")
-        form = re.fullmatch(r"([^\s+]{1,200})\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)", body)
-        if len(note) > NOTE_LENGTH_MAX or re.search(r"[\x00-\x09\x0b-\x1f]", note) or not blank or not form:
-            raise CannotSayError("the checkpoint is not a note of origin, size, root and signature lines")
-        root = base64(32, 32)(form[3])
-        if not signatures.endswith("\n") or signatures.count("\n") > 501:
-            raise CannotSayError("the checkpoint's signature lines do not end as they must, or are too many")
-        lines = []
-        for line in signatures.removesuffix("\n").split("\n"):
-            if not (match := re.fullmatch(r"— ([^\s+]{1,300}) ([A-Za-z0-9+/]+={0,2})", line)):
-                raise CannotSayError(f"not a signature line: {line[:80]!r}")
-            lines.append((match[1], base64(5)(match[2])))
-        if form[1] != self.policy.origin:
-            raise CannotSayError(f"the bundle is of {form[1]}; the policy is for {self.policy.origin}")
-        (name, blob), *cosignatures = lines
-        log = self.policy.log_keys.get(blob[:4]) if name == self.policy.origin else None
-        if log is None:
-            raise CannotSayError(f"the first line must be by a log key of the policy, and is by {name}")
-        self._signature(log, f"{body}\n".encode(), blob[4:], f"the line of the log {name}")
-        signers: list[str] = []
-        for name, blob in cosignatures:
-            # A key never comes from the note; its hash there only picks one that the policy has.
-            if (known := self.policy.cosigner_keys.get((name, blob[:4]))) is None:
-                raise CannotSayError(f"the policy knows no cosigner {name} with this key")
-            if signers and known[0] <= signers[-1]:
-                raise CannotSayError(f"the cosignature of {known[0]} is out of order or repeated")
-            time_s = int.from_bytes(blob[4:12], "big")
-            hold(time_s < 1 << 63, f"the cosignature of {name} says the time {time_s}, which is none")
-            signed = f"cosignature/v1\ntime {time_s}\n{body}\n".encode()
-            self._signature(known[1], signed, blob[12:], f"the cosignature of {name}")
-            signers.append(known[0])
-        if len(signers) != self.policy.quorum:
-            of = f"{len(signers)} of {self.policy.of} departments cosigned"
-            raise CannotSayError(f"{of}; a bundle carries exactly {self.policy.quorum}")
-        return int(form[2]), root, signers
-
-    @staticmethod
-    def _signature(public: bytes, message: bytes, signature: bytes, what: str) -> None:
-        hold(len(signature) == 64 and openssl_accepts(public, message, signature), f"{what} does not verify")
-
-    def entry(self, proof: SimpleNamespace) -> None:
-        """Hold that an entry stands in the log."""
-        reached = log_root(sha256(b"\0", proof.entry), proof.index, self.size, proof.path)
-        hold(reached == self.root, f"entry {proof.index} is not in the log of the checkpoint")
-
-    def value(self, proof: SimpleNamespace, key: str, kind: str) -> SimpleNamespace:
-        """Return a value that the state has under a key, which is never taken from the bundle."""
-        value = decode(proof.value, kind)
-        place = sha256(tag("state-key"), key.encode())
-        leaf = sha256(tag("state-leaf"), place, sha256(tag("state-value"), proof.value))
-        reached = state_root(place, leaf, proof.siblings)
-        hold(reached == self.block.state_root, f"the state does not have this value under {key}")
-        return value
-
-    def nothing(self, proof: SimpleNamespace, key: str) -> None:
-        """Hold that the state has nothing under a key: its place is empty, or another leaf stands on the way there."""
-        place, node = sha256(tag("state-key"), key.encode()), bytes(32)
-        if proof.leaf is not None:
-            other = proof.leaf.key
-            hold(other != place, f"the state has a value under {key}")
-            shared_bits = 256 - (int.from_bytes(place, "big") ^ int.from_bytes(other, "big")).bit_length()
-            hold(shared_bits >= len(proof.siblings), "the other leaf is not on the way")
-            node = sha256(tag("state-leaf"), other, proof.leaf.value)
-        reached = state_root(place, node, proof.siblings)
-        hold(reached == self.block.state_root, f"this does not show that the state has nothing under {key}")
-
-    def record(self, proof: SimpleNamespace) -> SimpleNamespace:
-        """Return where a record stands in the log, its envelope's header and signature, and its result."""
-        entry = decode(proof.logged.entry, "log-envelope")
-        self.entry(proof.logged)
-        header = named(entry.header)
-        hold(len(entry.results) == header.record_count, "there is not one result for each record")
-        leaf = sha256(b"\0", tag("record"), proof.record)
-        reached = log_root(leaf, proof.position, header.record_count, proof.path)
-        hold(reached == header.records_root, "the record is not in its envelope")
-        return SimpleNamespace(
-            place=(proof.logged.index, proof.position),
-            header=header,
-            message=sha256(tag("envelope"), msgpack.packb(entry.header)),
-            suite=entry.suite,
-            signature=entry.signature,
-            result=entry.results[proof.position],
-        )
-
-    def signed(self, records: Sequence[SimpleNamespace], proofs: Sequence[SimpleNamespace]) -> None:
-        """Hold that every envelope was signed with a key that the state has, as other people's tools check it."""
-        signers = sorted({(record.header.department, record.header.key_id) for record in records})
-        hold(len(signers) == len(proofs), f"{len(proofs)} envelope keys are here; {len(signers)} signed the records")
-        keys = {
-            signer: self.value(proof, f"members/envelope-key/{signer[0]}/{signer[1]}", "members/envelope-key").public
-            for signer, proof in zip(signers, proofs, strict=True)
-        }
-        for record in records:
-            hold(record.header.chain == self.policy.chain, "an envelope was signed for another network")
-            if record.suite != 1:
-                raise CannotSayError(f"the signature suite {record.suite} is unknown here")
-            signed = keys[record.header.department, record.header.key_id], record.message, record.signature
-            if not openssl_accepts(*signed):
-                where = f"the envelope at log entry {record.place[0]}"
-                hold(zip215_accepts(*signed), f"the signature of {where} does not verify")
-                raise CannotSayError(f"{where} is recorded, but not checkable by standard tools")
-
-
-def check_story(records: list[SimpleNamespace], certificate: SimpleNamespace) -> None:
-    """Hold that these records, in this order, are all that happened to the certificate and lead to its value."""
-    count = certificate.changes + 1
-    hold(len(records) == count, f"{len(records)} records are here; the ledger counts {count}")
-    issue, *changes = records
-    hold(issue.tag == "certificates.issue", f"the first record is {issue.tag}, not the issue")
-    issued = (issue.identifier, issue.holder, issue.valid_from, issue.replaces)
-    recorded = (certificate.identifier, certificate.holder, certificate.valid_from, certificate.predecessor)
-    hold(issued == recorded, f"the first record issues {issue.identifier} otherwise than the ledger has it")
-    status, reason, content, revision, successor = "valid", "", issue.content, 1, None
-    for record in changes:
-        replacing = record.tag == "certificates.issue"
-        subject = record.replaces if replacing else record.certificate
-        hold(subject == certificate.identifier, f"a record is about {subject}, not about {certificate.identifier}")
-        reason = "replaced" if replacing else record.reason
-        match record.tag:
-            case "certificates.change":
-                status, content, revision = "valid", record.content, record.revision
-            case "certificates.suspend":
-                status = "suspended"
-            case "certificates.lift":
-                status = "valid"
-            case "certificates.revoke":
-                status = record.kind
-            case "certificates.issue":
-                status, successor = "lapsed", record.identifier
-    has = (certificate.status, certificate.change_reason, certificate.content, certificate.revision)
-    reached = (status, reason, content, revision, successor)
-    hold(reached == (*has, certificate.successor), "the records do not lead to what the ledger has")
-
-
-HOP = ("sharing.request", "sharing.deliver", "sharing.acknowledge")
-
-
-def check_hops(said: list[Any], hops: list[Any], issuer: str, issue: SimpleNamespace) -> None:
-    """Hold that each hop is one delivery: to the issuer before the issue, or to a later provider before that."""
-    reached = {issuer: issue.place}
-    for (asked, delivered, taken), (request, delivery, receipt) in reversed(list(zip(said, hops, strict=True))):
-        one = [(each.grant, each.number, each.commitment, each.sealed) for each in (delivered, taken)]
-        name, requester = f"{delivered.grant}/{delivered.number}", receipt.header.department
-        hold(one[0] == one[1] and asked.id == delivered.grant, f"the records of {name} are not of one delivery")
-        hold(request.header.department == requester, f"{name} was not requested by {requester}")
-        hold(requester in reached, f"delivery {name} reached {requester}, neither the issuer nor a later provider")
-        in_order = request.place < delivery.place < receipt.place < reached[requester]
-        hold(in_order, f"delivery {name} was not acknowledged before what is said to have come of it")
-        provider = delivery.header.department
-        reached[provider] = max(delivery.place, reached.get(provider, (0, 0)))
-
-
-def shown_fields(parts: list[SimpleNamespace] | None, content: bytes) -> dict[str, str]:
-    """Return the fields that are shown, each committed to with its own salt; the others are hidden by their leaves."""
-    if parts is None:
-        return {}
-    for part in parts:
-        given = [name for name in ("leaf", "name", "salt", "value") if getattr(part, name) is not None]
-        if given not in (["leaf"], ["name", "salt", "value"]):
-            raise CannotSayError("a field is shown with name, value and salt, or hidden behind its leaf hash")
-    shown = [part for part in parts if part.leaf is None]
-    if not shown:
-        raise CannotSayError("the bundle has a content in which no field is shown")
-    hold(len({part.name for part in shown}) == len(shown), "two fields have one name")
-    leaves = []
-    for part in parts:
-        if part.leaf is None:
-            normal = all(unicodedata.is_normalized("NFC", each) for each in (part.name, part.value))
-            hold(normal, f"{part.name!r} or its value is not in normalisation form C")
-            texts = part.name.encode(), part.value.encode()
-            data = tag("field") + b"".join(len(text).to_bytes(4, "big") + text for text in texts)
-            leaves.append(sha256(b"\0", tag("content"), hmac.digest(part.salt, data, "sha256")))
-        else:
-            leaves.append(part.leaf)
-    reached = sha256(tag("content"), len(leaves).to_bytes(4, "big"), tree_root(leaves))
-    hold(reached == content, "the fields are not those of the certificate")
-    return {part.name: part.value for part in shown}
-
-
-def establish(bundle: SimpleNamespace, evidence: Evidence) -> SimpleNamespace:
-    """Return what the bundle proves of a certificate; the order of the steps is the order of trust."""
-    state, identifier = bundle.state, bundle.certificate
-    key = f"certificates/certificate/{identifier}"
-    certificate = evidence.value(state.certificate, key, "certificates/certificate")
-    type_ = evidence.value(state.type, f"certificates/type/{certificate.type_code}", "certificates/type")
-    key = f"directories/responsibility/{type_.responsibility}"
-    responsibility = evidence.value(state.responsibility, key, "directories/responsibility")
-    issuer = evidence.value(state.issuer, f"members/department/{certificate.issuer}", "members/department")
-    successor = succession = None
-    parts = [part for part in (state.succession, state.successor) if part is not None]
-    if responsibility.department == certificate.issuer:
-        hold(not parts, "a successor is shown, and the responsibility is still with the issuer")
-    else:
-        hold(len(parts) == 2, f"{responsibility.id} has passed on, and the bundle leaves out how")
-        key = f"members/department/{responsibility.department}"
-        successor = evidence.value(state.successor, key, "members/department")
-        key = f"members/succession/{responsibility.id}"
-        succession = evidence.value(state.succession, key, "members/succession")
-    story = [decode(proof.record, *STORY) for proof in bundle.records]
-    approved = decode(bundle.approval.record, "directories.approve_responsibility")
-    steps = [(hop.request, hop.delivery, hop.acknowledgement) for hop in bundle.hops or ()]
-    said = [[decode(proof.record, kind) for proof, kind in zip(hop, HOP, strict=True)] for hop in steps]
-    logged = [evidence.record(proof) for proof in bundle.records]
-    approval = evidence.record(bundle.approval)
-    hops = [[evidence.record(proof) for proof in hop] for hop in steps]
-    everything = [*logged, approval, *(record for hop in hops for record in hop)]
-    for record in everything:
-        hold(record.result == 0, f"the record at log entry {record.place[0]} was refused, with code {record.result}")
-    places = [record.place for record in logged]
-    hold(places == sorted(set(places)), "the records do not stand in the order of the log")
-    check_story(story, certificate)
-    wanted = (responsibility.id, responsibility.approved_revision)
-    hold((approved.id, approved.revision) == wanted, "the approval is not of the responsibility as it stands")
-    check_hops(said, hops, certificate.issuer, logged[0])
-    fields = shown_fields(bundle.content, certificate.content)
-    holder = None
-    if bundle.holder is not None:
-        holder = bundle.holder.holder
-        opened = hmac.digest(bundle.holder.key, tag("holder") + holder.encode(), "sha256")
-        hold(opened == certificate.holder, "the holder is not the one whom the ledger commits to")
-    # Signatures come last: one that only the ledger's own rule accepts is worth saying once all else is proven.
-    evidence.signed(everything, state.keys)
-    return SimpleNamespace(**locals())
-
-
-# --- the statement
-
-
-def moment(time_ms: int, offset_h: int, form: str = "T") -> str:
-    try:
-        local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
-        local = local.astimezone(timezone(timedelta(hours=offset_h)))
-    except OverflowError:
-        return f"{time_ms} ms after 1970-01-01T00:00Z"
-    return local.isoformat(form, "milliseconds" if form == "T" else "seconds")
-
-
-def length(seconds: int, *, exact: bool = False) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size and not (exact and seconds % size):
-            return f"{seconds // size} {unit}"
-    return f"{seconds} seconds"
-
-
-def both(value: SimpleNamespace) -> str:
-    return f"{value.name_en} ({value.name_zh})" if value.name_en else str(value.name_zh)
-
-
-KEYS = (
-    *("format", "verdict", "genuine", "status", "fresh", "as_of", "age_s", "certificate", "issuer", "issuer_formerly"),
-    *("issuer_ended", "successor", "responsibility", "type", "recorded", "valid_from", "valid_until", "replaced_by"),
-    *("events", "received", "holder", "fields", "signers", "quorum", "reasons", "not_checked"),
-)
-LISTS = ("events", "received", "signers", "reasons", "not_checked")
-EMPTY: dict[str, Any] = {key: [] if key in LISTS else None for key in KEYS}
-EMPTY |= {"format": "mulu.statement/1", "verdict": "not established", "fields": {}}
-
-
-def verify(data: bytes, policy_text: str, *, now_ms: int, max_age_s: int = 604_800, require: str = "all") -> Any:
-    """Return the statement about a bundle as JSON values (docs/mulu.statement-1.schema.json); never raises."""
-    try:
-        policy = Policy(policy_text)
-        if policy.day(now_ms) > (date.fromisoformat(policy.valid_until) - EPOCH).days:
-            raise CannotSayError(f"the policy was to be used until {policy.valid_until}; get a newer one")
-        bundle = read_bundle(data)
-        evidence = Evidence(bundle, policy)
-        said = about_head(evidence, now_ms, max_age_s)
-        if bundle.format == "mulu.absence/1":
-            evidence.nothing(bundle.absence, f"certificates/certificate/{bundle.certificate}")
-            return said | absent(bundle.certificate, said)
-        return said | about_certificate(establish(bundle, evidence), policy, said, now_ms, require)
-    except CannotSayError as error:
-        return EMPTY | {"reasons": [str(error)]}
-    except ForgedError as error:
-        return EMPTY | {"verdict": "refuted", "genuine": False, "reasons": [f"forged or changed: {error}"]}
-
-
-def at(time_ms: int, height: int, offset_h: int) -> str:
-    return f"{moment(time_ms, offset_h, ' ')} (block {height})"
-
-
-def about_head(evidence: Evidence, now_ms: int, max_age_s: int) -> dict[str, Any]:
-    """Return what the newest block gives: as of when, how old that is, and who vouches for it."""
-    block, policy = evidence.block, evidence.policy
-    as_of, age_ms = at(block.time_ms, block.height, policy.offset_h), now_ms - block.time_ms
-    stale = []
-    if age_ms < -CLOCK_SKEW_MS:
-        stale = [f"the newest block is of {as_of}, {length(-age_ms // 1000)} ahead of this clock"]
-    elif age_ms > max_age_s * 1000:
-        oldest = length(max_age_s, exact=True)
-        stale = [f"the newest block is of {as_of}, older than {oldest}; ask for a newer bundle"]
-    return EMPTY | {
-        "fresh": not stale,
-        "as_of": {"height": block.height, "time": moment(block.time_ms, policy.offset_h)},
-        "age_s": age_ms // 1000,
-        "signers": [policy.name_of(signer) for signer in evidence.signers],
-        "quorum": {"signed": len(evidence.signers), "needed": policy.quorum, "of": policy.of},
-        "reasons": stale,
-        "not_checked": [f"what happened after {as_of}"],
-    }
-
-
-def absent(identifier: str, said: dict[str, Any]) -> dict[str, Any]:
-    """Return that there is no such certificate: a "no" only while that is recent, for it could be issued since."""
-    nothing = f"the ledger has no certificate {identifier} as of {said['not_checked'][0].partition('after ')[2]}"
-    verdict = {"verdict": "refuted", "genuine": False} if said["fresh"] else {}
-    return verdict | {"reasons": [nothing, *said["reasons"]]}
-
-
-def about_certificate(e: SimpleNamespace, policy: Policy, said: Any, now_ms: int, require: str) -> dict[str, Any]:
-    """Return the statement about a genuine certificate: is it valid?"""
-    certificate, block, grounds = e.certificate, e.evidence.block, e.responsibility
-    # A term ends by its date alone, so that it is known beyond the newest block; everything else is known up to it.
-    today = (EPOCH + timedelta(days=policy.day(max(now_ms, block.time_ms)))).isoformat()
-    status = certificate.status
-    if status == "valid" and today < certificate.valid_from:
-        status = "not_yet_valid"
-    elif status == "valid" and certificate.valid_until is not None and certificate.valid_until < today:
-        status = "expired"
-    word = "replaced" if status == "lapsed" else status.replace("_", " ")
-    changed = at(certificate.changed_ms, certificate.changed_height, policy.offset_h)
-    not_valid = {
-        "valid": [],
-        "expired": [f"its term ended with {certificate.valid_until}"],
-        "not_yet_valid": [f"its term begins with {certificate.valid_from}"],
-        "lapsed": [f"it was replaced by {certificate.successor} at {changed}"],
-    }.get(status, [f"it was {word} at {changed}: {certificate.change_reason}"])
-    good = "established" if said["fresh"] or require == "genuine" else "not established"
-    return {
-        "verdict": good if status == "valid" or require == "genuine" else "refuted",
-        "genuine": True,
-        "status": word,
-        "certificate": certificate.identifier,
-        "issuer": {"id": certificate.issuer, "name": both(e.issuer)},
-        "issuer_formerly": e.issuer.name_before or None,
-        "issuer_ended": e.issuer.valid_to,
-        "successor": e.successor
-        and {"id": e.successor.credit_code, "name": both(e.successor), "height": e.succession.height},
-        "responsibility": {
-            "id": grounds.id,
-            "name": both(grounds),
-            "approved_by": policy.name_of(e.approval.header.department),
-            "approved_height": grounds.approved_height,
-        },
-        "type": {"id": certificate.type_code, "name": both(e.type_)},
-        "recorded": {"height": certificate.issued_height, "time": moment(certificate.issued_ms, policy.offset_h)},
-        "valid_from": certificate.valid_from,
-        "valid_until": certificate.valid_until,
-        "replaced_by": certificate.successor,
-        "holder": e.holder,
-        "fields": e.fields,
-        "events": [
-            {"what": record.tag, "by": policy.name_of(where.header.department), "log_index": where.place[0]}
-            for record, where in zip(e.story, e.logged, strict=True)
-        ],
-        "received": [
-            {
-                "data_item": asked.data_item,
-                "delivery": f"{delivered.grant}/{delivered.number}",
-                "provider": policy.name_of(delivery.header.department),
-                "requester": policy.name_of(receipt.header.department),
-                "purpose": asked.purpose,
-                "rows": delivered.rows,
-                "log_index": receipt.place[0],
-            }
-            for (asked, delivered, _), (_, delivery, receipt) in zip(e.said, e.hops, strict=True)
-        ],
-        "reasons": [*not_valid, *said["reasons"]],
-        "not_checked": [*said["not_checked"], *not_shown(e)],
-    }
-
-
-def not_shown(e: SimpleNamespace) -> Iterable[str]:
-    """Yield what a reader might take from the statement and must not."""
-    if e.holder is None:
-        yield "who holds the certificate: the bundle does not open that"
-    yield "that whoever shows the certificate is its holder"
-    nothing = "what the certificate says: the bundle shows none of its fields"
-    yield "any field that is not shown above" if e.fields else nothing
-    yield "that what was certified is true: the ledger shows who vouched for it, when, and with which right"
-    if e.hops:
-        yield "that the certificate rests on the data above: the ledger shows that they reached its issuer before"
-    grounds = e.responsibility
-    if e.successor is None and e.issuer.valid_to is not None:
-        nobody = f"{both(e.issuer)} has ended, and nobody took over {grounds.id}"
-        yield f"who answers for the certificate now: {nobody}"
-    if grounds.revision != grounds.approved_revision:
-        newer = f"it is that of revision {grounds.revision}, approved was revision {grounds.approved_revision}"
-        yield f"the wording of {grounds.id}: {newer}"
-    if grounds.withdrawn_height:
-        yield f"whether {grounds.id} still stands: it was withdrawn in block {grounds.withdrawn_height}"
-
-
-def printed(statement: dict[str, Any]) -> str:
-    """Return the statement as lines for people; what no printer shows is spelled out."""
-    lines = [f"{statement['verdict'].capitalize()}."]
-    for key in [name for name in statement if name not in ("format", "verdict")]:
-        items = statement[key] if isinstance(statement[key], list) else [statement[key]]
-        for item in items:
-            shown = "; ".join(f"{k}: {v}" for k, v in item.items()) if isinstance(item, dict) else item
-            if shown not in (None, ""):
-                lines.append(f"{key.replace('_', ' '):<15}{shown}")
-    return "\n".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
-
-
-EXIT_CODES = {"established": 0, "refuted": 3, "not established": 4}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify one bundle from the command line; return the exit code."""
-
-    def time_ms(value: str) -> int:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise argparse.ArgumentTypeError("a time needs its offset from UTC, +08:00 or Z")
-        return round(moment.timestamp() * 1000)
-
-    def age_s(value: str) -> int:
-        if not (match := re.fullmatch(r"([0-9]{1,9})([smhd])", value)):
-            raise argparse.ArgumentTypeError("write 90s, 15m, 12h or 7d")
-        return int(match[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[match[2]]
-
-    parser = argparse.ArgumentParser(prog="python -m ledger.verify", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--policy", type=Path, help="the trusted network's policy, never from whoever shows the bundle")
-    parser.add_argument("--json", action="store_true", help="print the statement as one JSON object")
-    parser.add_argument("--now", type=time_ms, help="use this time instead of the clock: 2025-10-01T09:00:00+08:00")
-    parser.add_argument("--max-age", type=age_s, default=604_800, help="older is not recent: 90s, 15m, 12h; 7d")
-    parser.add_argument("--require", choices=("all", "genuine"), default="all")
-    parser.add_argument("--quiet", action="store_true", help="print nothing; the exit code is the answer")
-    options = parser.parse_args(arguments)
-    try:
-        if options.policy is None:
-            raise OSError("name the trusted network's policy with --policy")
-        with options.policy.open("rb") as file:
-            policy = file.read(POLICY_BYTES_MAX + 1).decode()
-        with options.bundle.open("rb") as file:
-            bundle = file.read(BUNDLE_BYTES_MAX + 1)
-    except (OSError, ValueError) as error:
-        result = EMPTY | {"reasons": [f"a file cannot be read: {error}"]}
-    else:
-        now_ms = time.time_ns() // 1_000_000 if options.now is None else options.now
-        result = verify(bundle, policy, now_ms=now_ms, max_age_s=options.max_age, require=options.require)
-    if not options.quiet:
-        print(json.dumps(result, ensure_ascii=False, indent=2) if options.json else printed(result))
-    return EXIT_CODES[result["verdict"]]
+def fits(value: Any, form: str) -> bool:
+    """Return whether a decoded value is of a type or kind; True is not 1."""
+    if form.endswith("?") and value is None:
+        return True
+    if (fields := FIELDS.get(form)) is None:
+        return type(value) is TYPES[form.removesuffix("?")]
+    count = 2 + len(fields)
+    is_kind = type(value) is list and value[:2] == [form, 1] and len(value) == count
+    return is_kind and all(fits(item, field) for item, (_, field) in zip(value[2:], fields, strict=True))
+
+
+def named(raw: list[Any]) -> SimpleNamespace:
+    """Return the fields of a value that fits its kind by their names."""
+    return SimpleNamespace(tag=raw[0], **dict(zip((name for name, _ in FIELDS[raw[0]]), raw[2:], strict=True)))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from ledger.proofs.hops import Hop, HopRecords, check_one_delivery, log_hop
 from ledger.proofs.inclusion import EntryProof
 from ledger.proofs.notes import note_for
 from ledger.proofs.policy import parse_policy
-from ledger.proofs.signed import check_accepted, check_signatures
+from ledger.proofs.signed import check_signatures
 from ledger.proofs.state import ValueProof
 from ledger.proofs.view import LedgerView
 from ledger.registers.sharing.values import Delivery, DeliveryStatus, delivery_key
@@ -103,9 +103,8 @@ def verify_receipt(data: bytes, policy_text: str, check: StrictCheck = verify_st
     head = check_head(receipt.checkpoint, receipt.block, policy, check)
     size, log_root, state_root = head.log.size, head.log.root, head.block.state_root
     delivery = receipt.delivery.check(Delivery, key=delivery_key(receipt.grant, receipt.number), root=state_root)
-    hop = log_hop(receipt.records, HopRecords.decode(receipt.records), size=size, root=log_root)
+    hop = log_hop(receipt.records, size=size, root=log_root)
     records = tuple(hop.logged())
-    check_accepted(records)
     check_one_delivery(hop)
     if any((a.index, a.position) >= (b.index, b.position) for a, b in pairwise(records)):
         raise ProofError("request, delivery and acknowledgement do not follow each other in the log")

@@ -1,9 +1,9 @@
 """What a bundle proves under a policy.
 
 The order of the steps is the order of trust. The policy is trusted; it makes the checkpoint count; the checkpoint makes
-the last block record true; its state root makes the values true; and only then is anything read from them. What cannot
-be read, or is not evidence for this reader, is "cannot say"; what can be read and does not hold together is a forgery
-or was changed.
+the last block record true; its state root makes the values true; and only then is anything read from them: bytes that
+do not lead to what is trusted are a forgery, whatever they look like. What cannot be read, or is not evidence for this
+reader, is "cannot say"; what can be read and does not hold together is a forgery or was changed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ledger.errors import DecodeError, ProofError
 from ledger.members.departments import Department, department_key
 from ledger.proofs.bundle import Bundle
 from ledger.proofs.head import Head, check_head
-from ledger.proofs.hops import HopRecords, LoggedHop, check_hops, log_hop
+from ledger.proofs.hops import LoggedHop, check_hops, log_hop
 from ledger.proofs.inclusion import LoggedRecord
 from ledger.proofs.lifecycle import check_story, decode_story_record, tag_of
 from ledger.proofs.policy import Policy
-from ledger.proofs.signed import check_accepted, check_signatures
+from ledger.proofs.signed import check_signatures
 from ledger.proofs.succession import PassedOn, check_succession
 from ledger.registers.certificates.values import (
     Certificate,
@@ -74,18 +74,12 @@ def establish(bundle: Bundle, policy: Policy, check: StrictCheck = verify_strict
     responsibility = state.responsibility.check(Responsibility, key=responsibility_key(kind.responsibility), root=root)
     issuer = state.issuer.check(Department, key=department_key(certificate.issuer), root=root)
     passed_on = check_succession(state, responsibility, issuer, root=root)
-    story = [decode_story_record(proof.record) for proof in bundle.records]
-    approved = decode(ApproveResponsibility, bundle.approval.record)
-    shown_hops = () if isinstance(bundle.hops, UnsetType) else bundle.hops
-    hop_records = [HopRecords.decode(hop) for hop in shown_hops]
     logged = [proof.check(size=log.size, root=log.root) for proof in bundle.records]
+    story = [decode_story_record(each.record) for each in logged]
     approval = bundle.approval.check(size=log.size, root=log.root)
-    hops = [
-        log_hop(hop, records, size=log.size, root=log.root)
-        for hop, records in zip(shown_hops, hop_records, strict=True)
-    ]
-    everything = (*logged, approval, *chain.from_iterable(hop.logged() for hop in hops))
-    check_accepted(everything)
+    approved = decode(ApproveResponsibility, approval.record)
+    shown_hops = () if isinstance(bundle.hops, UnsetType) else bundle.hops
+    hops = [log_hop(hop, size=log.size, root=log.root) for hop in shown_hops]
     _check_order(logged)
     check_story(story, certificate)
     _check_approval(approved, responsibility)
@@ -93,6 +87,7 @@ def establish(bundle: Bundle, policy: Policy, check: StrictCheck = verify_strict
     fields = _shown_fields(bundle, certificate)
     holder = _opened_holder(bundle, certificate)
     # Signatures come last: one that only this ledger's rule accepts is worth saying once all else is proven.
+    everything = (*logged, approval, *chain.from_iterable(hop.logged() for hop in hops))
     check_signatures(everything, bundle.state.keys, policy, root, check)
     return Evidence(
         head=head,

@@ -30,24 +30,11 @@ class Hop(Document, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HopRecords:
-    """What the three records of a hop say; read, and nothing more."""
+    """What the three records of a hop say."""
 
     request: RequestSharing
     delivery: Deliver
     acknowledgement: Acknowledge
-
-    @classmethod
-    def decode(cls, hop: Hop) -> HopRecords:
-        """Read the records of a hop.
-
-        Raises:
-            DecodeError: One is not of the kind that belongs in its place.
-        """
-        return cls(
-            request=decode(RequestSharing, hop.request.record),
-            delivery=decode(Deliver, hop.delivery.record),
-            acknowledgement=decode(Acknowledge, hop.acknowledgement.record),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +61,20 @@ class LoggedHop:
         yield from (self.request, self.delivery, self.acknowledgement)
 
 
-def log_hop(hop: Hop, records: HopRecords, *, size: int, root: bytes) -> LoggedHop:
+def log_hop(hop: Hop, *, size: int, root: bytes) -> LoggedHop:
     """Return the hop, whose records the log of `size` entries under `root`, which is trusted already, holds.
 
     Raises:
-        DecodeError, ProofError: As `RecordProof.check`.
+        ProofError: As `RecordProof.check`.
+        DecodeError: Likewise, or a record is not of the kind that belongs in its place.
     """
     request, delivery, acknowledgement = (
         proof.check(size=size, root=root) for proof in (hop.request, hop.delivery, hop.acknowledgement)
+    )
+    records = HopRecords(
+        request=decode(RequestSharing, request.record),
+        delivery=decode(Deliver, delivery.record),
+        acknowledgement=decode(Acknowledge, acknowledgement.record),
     )
     return LoggedHop(records=records, request=request, delivery=delivery, acknowledgement=acknowledgement)
 

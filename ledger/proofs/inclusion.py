@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ledger.blocks.log import BlockRecord, EnvelopeEntry
 from ledger.blocks.record import record_leaf
+from ledger.blocks.refusals import ACCEPTED
 from ledger.crypto.merkle import leaf_hash, verify_inclusion
 from ledger.encoding import Digest32, decode
 from ledger.errors import ProofError
@@ -43,16 +44,16 @@ class RecordProof(Document, frozen=True, kw_only=True):
     """The header, suite and signature of the envelope, and the result of each record in it."""
 
     def check(self, *, size: int, root: bytes) -> LoggedRecord:
-        """Check that the log of `size` entries under `root`, which is trusted already, holds this record.
+        """Check that the log of `size` entries under `root`, which is trusted already, holds this record as accepted.
 
         The signature is not checked here: whose key it needs is on the ledger, not in the proof.
 
         Raises:
-            DecodeError: The entry is not that of an envelope.
-            ProofError: The entry is not in the log, or the record not in the envelope.
+            ProofError: The entry is not in the log, the record not in the envelope, or it was refused.
+            DecodeError: The entry is in the log, and not that of an envelope.
         """
-        entry = decode(EnvelopeEntry, self.logged.entry)
         self.logged.check(size=size, root=root)
+        entry = decode(EnvelopeEntry, self.logged.entry)
         header = entry.header
         if len(entry.results) != header.record_count:
             raise ProofError(f"{len(entry.results)} results for {header.record_count} records")
@@ -63,23 +64,17 @@ class RecordProof(Document, frozen=True, kw_only=True):
             path=self.path,
             root=header.records_root,
         )
-        return LoggedRecord(
-            record=self.record,
-            position=self.position,
-            result=entry.results[self.position],
-            entry=entry,
-            index=self.logged.index,
-        )
+        if (result := entry.results[self.position]) != ACCEPTED:
+            raise ProofError(f"the record at log entry {self.logged.index} was refused, with code {result}")
+        return LoggedRecord(record=self.record, position=self.position, entry=entry, index=self.logged.index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRecord:
-    """A record that was shown to be in the log."""
+    """A record that was shown to be in the log, and accepted."""
 
     record: bytes
     position: int
-    result: int
-    """0 is accepted; anything else is a refusal's code."""
     entry: EnvelopeEntry
     index: int
     """Of the envelope's entry in the log. A smaller one was executed earlier."""
@@ -92,9 +87,8 @@ def check_last_block(proof: EntryProof, *, size: int, root: bytes) -> BlockRecor
     an older one is a true entry too, it only says nothing about now.
 
     Raises:
-        DecodeError: The entry is not a block record.
         ProofError: The entry is not in the log.
+        DecodeError: It is, and it is not a block record.
     """
-    record = decode(BlockRecord, proof.entry)
     proof.check(size=size, root=root)
-    return record
+    return decode(BlockRecord, proof.entry)

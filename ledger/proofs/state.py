@@ -43,14 +43,13 @@ class ValueProof(Document, frozen=True, kw_only=True):
             key: The register's key, as its `values` module makes it.
 
         Raises:
-            DecodeError: The value is not a canonical `kind`.
             ProofError: The state of `root` has no such value under the key.
+            DecodeError: It has, and the value is not a canonical `kind`.
         """
-        value = decode(kind, self.value)
         verify_presence(
             root,
             tagged_hash(Tag.STATE_KEY, key),
             tagged_hash(Tag.STATE_VALUE, self.value),
             StateProof(siblings=self.siblings, leaf=None),
         )
-        return value
+        return decode(kind, self.value)

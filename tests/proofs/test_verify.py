@@ -207,25 +207,28 @@ def alternatives(value: Any) -> Iterator[Any]:
     ("path", "kind"), CANONICAL_VALUES, ids=[".".join(map(str, path)) for path, _ in CANONICAL_VALUES]
 )
 def test_a_change_in_a_proven_value_is_refuted(path: tuple[str | int, ...], kind: type[Canonical]) -> None:
-    """Whatever is still a value of its kind after the change does not fit its proof: 3."""
+    """Whether it is still a value of its kind after the change or not, it does not fit its proof: 3."""
     document = json.loads(BUNDLE)
     place: Any = document
     for step in path[:-1]:
         place = place[step]
     value = msgspec.convert(place[path[-1]], bytes)
-    well_formed = 0
+    forms = set()
     for other in alternatives(msgspec.msgpack.decode(value)):
         data = msgspec.msgpack.encode(other)
-        try:
-            decode(kind, data)
-        except DecodeError:
-            expected = 4
-        else:
-            expected = 3
-            well_formed += 1
+        forms.add(is_a(kind, data))
         place[path[-1]] = msgspec.to_builtins(data)
-        assert verify(rfc8785.dumps(document)).exit_code == expected, other
-    assert well_formed >= 2
+        assert verify(rfc8785.dumps(document)).exit_code == 3, other
+    assert forms == {True, False}
+
+
+def is_a(kind: type[Canonical], data: bytes) -> bool:
+    """Return whether these are the canonical bytes of a value of this kind."""
+    try:
+        decode(kind, data)
+    except DecodeError:
+        return False
+    return True
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -279,7 +282,7 @@ def test_no_part_of_a_bundle_is_unchecked() -> None:
         (lambda b: b["state"]["keys"].reverse(), 3),
         (lambda b: b["state"]["keys"].pop(), 3),
         (lambda b: b["state"]["keys"].append(b["state"]["keys"][0]), 3),
-        (lambda b: b["state"].update(type=b["state"]["issuer"]), 4),
+        (lambda b: b["state"].update(type=b["state"]["issuer"]), 3),
         (lambda b: b["state"]["certificate"]["siblings"].pop(), 3),
         (lambda b: b["state"]["certificate"]["siblings"].append(b["state"]["certificate"]["siblings"][0]), 3),
         (lambda b: b["block"]["path"].pop(), 3),
