@@ -65,6 +65,11 @@ def encode(value: Canonical) -> bytes:
     return _encode(value)
 
 
+def encode_all(values: Iterable[Canonical]) -> list[bytes]:
+    """Return the canonical bytes of each value, in order, without a Python call for each."""
+    return list(map(_encode, values))
+
+
 def encode_bytes(value: bytes) -> bytes:
     """Return the canonical bytes of a field that holds `value`."""
     return _encode(value)

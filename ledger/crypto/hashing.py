@@ -16,7 +16,7 @@ from ledger.crypto.backend import active_backend
 from ledger.identifiers import Digest
 
 
-class Tag(Enum):
+class Tag(bytes, Enum):
     """What is being hashed."""
 
     GENESIS = b"mulu/genesis/1\x00"
@@ -61,7 +61,7 @@ def sha256(data: bytes) -> Digest:
 
 def tagged_hash(tag: Tag, data: bytes) -> Digest:
     """Return the 32-byte SHA-256 of the tag followed by `data`."""
-    return Digest(hashlib.sha256(tag.value + data).digest())
+    return Digest(hashlib.sha256(tag + data).digest())
 
 
 def tagged_hashes(tag: Tag, values: Sequence[bytes]) -> list[Digest]:

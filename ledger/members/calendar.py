@@ -52,8 +52,9 @@ def parse_day(text: str) -> Day:
     return _day_of(parsed)
 
 
+@lru_cache(maxsize=256)
 def format_day(day: Day) -> str:
-    """Return the day as `2025-10-01`."""
+    """Return the day as `2025-10-01`; a block asks for today again and again."""
     return _date_of(day).isoformat()
 
 

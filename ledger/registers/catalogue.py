@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ledger.crypto.hashing import Tag, tagged_hash
-from ledger.encoding import Canonical, Digest32, ShortText, UInt63, encode
+from ledger.encoding import Canonical, Digest32, ShortText, UInt63, encode_all
 from ledger.identifiers import Digest
 from ledger.members.departments import CreditCodeText
 from ledger.registers.shared import ResponsibilityId
@@ -130,7 +130,7 @@ def schema_hash(columns: Iterable[Column]) -> Digest:
 
     A connector computes it from the database itself, so that a silent change of the schema is noticed.
     """
-    return tagged_hash(Tag.TABLE_SCHEMA, b"".join(map(encode, columns)))
+    return tagged_hash(Tag.TABLE_SCHEMA, b"".join(encode_all(columns)))
 
 
 DATA_ITEMS = b"directories/data-item/"

@@ -37,7 +37,10 @@ def owner_of_table(table: Table, values: Values) -> CreditCodeText:
 
 def ground(name: ResponsibilityId, values: Values) -> Responsibility:
     """Return the responsibility that something rests on; its department owns what does, whether it counts or not."""
-    return _existing(responsibility_key(name), Responsibility, values)
+    # Asked for nearly every record, and so without a call in between.
+    if (responsibility := values.get(responsibility_key(name), Responsibility)) is None:
+        raise _missing(responsibility_key(name))
+    return responsibility
 
 
 def has_ended(credit_code: CreditCodeText, values: Values) -> bool:
@@ -53,5 +56,9 @@ def stands_in(department: CreditCodeText, owner: CreditCodeText, values: Values)
 def _existing(key: bytes, kind: type[T], values: Values) -> T:
     value = values.get(key, kind)
     if value is None:
-        raise InvariantBrokenError(f"something rests on {key.decode()}, which is not there")
+        raise _missing(key)
     return value
+
+
+def _missing(key: bytes) -> InvariantBrokenError:
+    return InvariantBrokenError(f"something rests on {key.decode()}, which is not there")

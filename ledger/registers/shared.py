@@ -8,6 +8,7 @@ moves at once.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -107,14 +108,16 @@ def require_public_body(context: Context) -> None:
     Raises:
         Refused: NOT_AUTHORISED.
     """
-    require_role(context, *PUBLIC_BODIES)
+    if context.roles.isdisjoint(PUBLIC_BODIES):
+        raise Refused(RecordRefusal.NOT_AUTHORISED)
 
 
 RESPONSIBILITIES = b"directories/responsibility/"
 
 
+@lru_cache(4_096)
 def responsibility_key(name: str) -> bytes:
-    """Return the state key of a responsibility."""
+    """Return the state key of a responsibility: of few again and again, so that it is made and hashed once."""
     return RESPONSIBILITIES + name.encode()
 
 

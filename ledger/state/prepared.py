@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +31,12 @@ class PreparedEnvelope(msgspec.Struct, frozen=True, gc=False):
     """Header, suite and signature as they stand in `raw` (`ledger.blocks.envelope.signed_part`)."""
     records: tuple[Record | None, ...]
     """None for a record that is not the canonical form of any known kind: it will be refused, not the envelope."""
+
+
+def key_names(envelopes: Iterable[PreparedEnvelope]) -> list[tuple[str, int]]:
+    """Return for each envelope whose key signed it, and which: credit code and key id."""
+    headers = [prepared.envelope.header for prepared in envelopes]
+    return [(header.department, header.key_id) for header in headers]
 
 
 class PreparedBlock(NamedTuple):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ledger.blocks.genesis import Genesis
 from ledger.crypto.hashing import Tag, tagged_hash
 from ledger.crypto.sparse_tree import SparseTree, StateProof
-from ledger.encoding import Canonical, encode
+from ledger.encoding import Canonical, encode, encode_all
 from ledger.errors import InvariantBrokenError
 from ledger.identifiers import Digest, Height
 from ledger.members.calendar import Calendar
@@ -164,5 +164,5 @@ def value_digest(value: bytes) -> Digest:
 def updated_tree(tree: SparseTree, changes: Mapping[bytes, Canonical]) -> SparseTree:
     """Return the tree after new values by state key; each value is encoded here, once a block."""
     return tree.update_hashed(
-        list(changes), list(map(encode, changes.values())), key_tag=Tag.STATE_KEY, value_tag=Tag.STATE_VALUE
+        list(changes), encode_all(changes.values()), key_tag=Tag.STATE_KEY, value_tag=Tag.STATE_VALUE
     )

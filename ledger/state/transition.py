@@ -27,7 +27,7 @@ from ledger.registers.deadlines import Deadline
 from ledger.registers.members.replay import NOTHING_USED, ReplayWindow, WindowInUse, replay_window_key
 from ledger.registers.register import Rulebook
 from ledger.state.overlay import Overlay
-from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
+from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch, key_names
 from ledger.state.store import State, updated_tree
 
 
@@ -183,12 +183,11 @@ def _authenticate(
 
     What was verified ahead counts if it was under the key that counts now.
     """
-    headers = [prepared.envelope.header for prepared in block.envelopes]
-    names = [(header.department, header.key_id) for header in headers]
+    names = key_names(block.envelopes)
     speakers = {name: _speaker_of(state, height, *name) for name in dict.fromkeys(names)}
     publics = {name: None if isinstance(who, EnvelopeRefusal) else who.public for name, who in speakers.items()}
-    outcomes = [speakers[name] for name in names]
-    expected = [publics[name] for name in names]
+    outcomes = list(map(speakers.__getitem__, names))
+    expected = list(map(publics.__getitem__, names))
     verified = block.verified or (None,) * len(names)
     items, positions = [], []
     # As a rule all was verified ahead, and one comparison says so.

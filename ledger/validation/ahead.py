@@ -11,9 +11,8 @@ whatever was not verified under exactly those.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain, compress
-from operator import attrgetter
-from typing import NamedTuple, cast
+from itertools import chain
+from typing import NamedTuple
 
 from ledger.blocks.block import Block
 from ledger.blocks.envelope import SUITE_AND_SIGNATURE_SIZE, signed_part
@@ -21,7 +20,7 @@ from ledger.encoding import Decoder, decode
 from ledger.identifiers import BlockId, EnvelopeId
 from ledger.registers import RULEBOOK
 from ledger.registers.register import Rulebook
-from ledger.state.prepared import PreparedBlock, VerifyBatch
+from ledger.state.prepared import PreparedBlock, VerifyBatch, key_names
 from ledger.validation.envelopes import assemble, parse_envelopes, prepare_block, records_of
 
 SigningKeys = Mapping[tuple[str, int], bytes]
@@ -55,18 +54,17 @@ def prepare_ahead(raw: bytes, keys: SigningKeys, verify: VerifyBatch, rulebook: 
 def verified_under(block: PreparedBlock, keys: SigningKeys, verify: VerifyBatch) -> tuple[bytes | None, ...]:
     """Return for each envelope the key of `keys` that its signature is valid under, or None."""
     envelopes = block.envelopes
-    publics = list(map(keys.get, map(_key_name, envelopes)))
-    items = list(compress(zip(publics, map(_id, envelopes), map(_signature, envelopes), strict=True), publics))
-    verdicts = verify(cast("list[tuple[bytes, bytes, bytes]]", items)) if items else []
+    publics = list(map(keys.get, key_names(envelopes)))
+    items = [
+        (public, prepared.id, prepared.envelope.signature)
+        for public, prepared in zip(publics, envelopes, strict=True)
+        if public is not None
+    ]
+    verdicts = verify(items) if items else []
     if len(verdicts) == len(publics) and all(verdicts):
         return tuple(publics)
     left = iter(verdicts)
     return tuple([public if public is not None and next(left) else None for public in publics])
-
-
-_key_name = attrgetter("envelope.header.department", "envelope.header.key_id")
-_id = attrgetter("id")
-_signature = attrgetter("envelope.signature")
 
 
 def findings_of(block: PreparedBlock) -> Findings:

@@ -37,7 +37,8 @@ _IDENTIFIER = re.compile(
 _HEAD = re.compile(re.escape(ROOT) + r"\.([0-9A-Z]{21})\.([0-9A-Z]{18})\.")
 _HEAD_LENGTH = len(ROOT) + 1 + 21 + 1 + 18 + 1
 _SERIAL_MAX = 32
-_VERSIONS = {f"{version:03}": version for version in range(1, VERSION_MAX + 1)}
+_VERSIONS = {f".{version:03}.": version for version in range(1, VERSION_MAX + 1)}
+"""By what stands between the serial and the check character."""
 _CODES_KEPT = 4_096
 """Type codes and issuers remembered as right, so that each is computed once: more than a city has, 100 bytes each."""
 
@@ -134,13 +135,13 @@ def _parse_right(text: str) -> IdentifierParts | None:
     if head is None:
         return None
     type_code, issuer, state = head
-    try:
-        serial, digits, check = text[_HEAD_LENGTH:].split(".")
-        version = _VERSIONS[digits]
-    except (ValueError, KeyError):
-        return None
-    # A character outside the alphabet has no check character, so that none needs to be looked for.
-    if not 1 <= len(serial) <= _SERIAL_MAX or mod_37_36_after(serial + digits, state) != check:
+    serial, version = text[_HEAD_LENGTH:-6], _VERSIONS.get(text[-6:-1])
+    # A character outside the alphabet, a dot in the serial too, has no check character: none needs to be looked for.
+    if (
+        version is None
+        or not 1 <= len(serial) <= _SERIAL_MAX
+        or mod_37_36_after(serial + text[-5:-2], state) != text[-1]
+    ):
         return None
     # What `IdentifierParts()` would check is known, and `_make` would count what it is given.
     return tuple.__new__(IdentifierParts, (type_code, issuer, serial, version))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -41,6 +42,9 @@ class Status(Enum):
     NOT_YET_VALID = "not_yet_valid"
     """Valid from a later day on. Never stored."""
 
+    # Members are compared by identity; the hash of `Enum` is that of the name, by a call into Python at each look-up.
+    __hash__ = object.__hash__
+
 
 class Operation(Enum):
     """What may happen to a certificate after its issue."""
@@ -53,6 +57,8 @@ class Operation(Enum):
     REVOKE = "revoke"
     REPLACE = "replace"
     COPY = "copy"
+
+    __hash__ = object.__hash__
 
 
 _ENDINGS = {
@@ -167,15 +173,16 @@ def status_at(certificate: Certificate, calendar: Calendar, time_ms: int) -> Sta
         return Status.NOT_YET_VALID
     if certificate.valid_until is not None and certificate.valid_until < today:
         return Status.EXPIRED
-    return Status.VALID
+    return certificate.status
 
 
 TYPES = b"certificates/type/"
 CERTIFICATES = b"certificates/certificate/"
 
 
+@lru_cache(1_024)
 def type_key(code: str) -> bytes:
-    """Return the state key of a type of certificates."""
+    """Return the state key of a type of certificates: of few again and again, so that it is made and hashed once."""
     return TYPES + code.encode()
 
 
