@@ -4,14 +4,15 @@
     first block: ["content", 1, table, schema, columns], canonical
     every other block: a MessagePack array of rows, each an array with one value a column
 
-Values are nil, booleans, integers of 64 bits, text and byte strings, and nothing else: what a database has beyond that
-travels as text, as the provider's node writes it. Many rows go into one block, because one call for a
+Values are nil, booleans, signed integers of 64 bits, text and byte strings, and nothing else: what a database has
+beyond that travels as text, as the provider's node writes it. Many rows go into one block, because one call for a
 thousand rows costs little more than one for ten. No I/O here; both directions hold one block at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args
 
@@ -28,6 +29,13 @@ LENGTH_BYTES = 4
 
 BLOCK_BYTES_MAX = 64 << 20
 """One block, and so one row: bounds what a reader holds before it understands. A row this long is a file, not a row."""
+
+ROWS_BYTES_MAX = 4 << 20
+"""One block of several rows. A value of three bytes takes twenty times as much in memory, so a reader decodes no more
+of them at once; a longer block holds one row."""
+
+INTEGER_MAX = (1 << 63) - 1
+"""MessagePack goes one bit further, and databases do not."""
 
 COLUMNS_MAX = 500
 """As many as a data item may have information items."""
@@ -74,7 +82,9 @@ def encode_rows(rows: Sequence[Row]) -> Iterator[bytes]:
     except (TypeError, OverflowError, ValueError) as error:
         # The library's message could hold the value itself.
         raise UnsendableValueError(f"a value of the rows cannot be sent: {type(error).__name__}") from None
-    if len(body) <= BLOCK_BYTES_MAX:
+    if _has_too_large_integer(rows, body):
+        raise UnsendableValueError("a value of the rows cannot be sent: an integer beyond 64 bits with its sign")
+    if len(body) <= ROWS_BYTES_MAX or (len(rows) == 1 and len(body) <= BLOCK_BYTES_MAX):
         yield _block(body)
     elif len(rows) == 1:
         raise UnsendableValueError(f"a row has {len(body)} bytes; at most {BLOCK_BYTES_MAX} are sent")
@@ -140,12 +150,16 @@ class ContentReader:
         self._decode = msgspec.msgpack.Decoder(list[row])
 
     def _rows_of(self, body: bytes) -> list[Row]:
-        try:
-            rows = self._decode.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            rows = None
+        rows = None
+        if len(body) <= ROWS_BYTES_MAX or body.startswith(_ARRAY_OF_ONE):
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                rows = self._decode.decode(body)
         # The codec knows no type for "text or byte string", so the kinds are looked at here, at 20 ns a value.
-        if rows is None or not _SCALARS.issuperset(map(type, chain.from_iterable(rows))):
+        if (
+            rows is None
+            or not _SCALARS.issuperset(map(type, chain.from_iterable(rows)))
+            or _has_too_large_integer(rows, body)
+        ):
             # Only where it is wrong: what is wrong could be personal.
             raise BrokenContentError(f"after {self.rows} rows a block is not rows of the header's columns")
         self.rows += len(rows)
@@ -153,7 +167,16 @@ class ContentReader:
 
 
 _SCALARS = frozenset(get_args(Scalar))
+_ARRAY_OF_ONE = b"\x91"
+_UNSIGNED_64 = b"\xcf"
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def _has_too_large_integer(rows: Sequence[Row], body: bytes) -> bool:
+    # Looking for the byte that announces one costs next to nothing, and most bodies do not have it.
+    return _UNSIGNED_64 in body and any(
+        type(value) is int and value > INTEGER_MAX for value in chain.from_iterable(rows)
+    )
 
 
 def _block(body: bytes) -> bytes:

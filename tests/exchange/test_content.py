@@ -70,12 +70,33 @@ def test_a_value_that_cannot_be_sent_is_named_by_its_kind_alone() -> None:
 
 def test_a_batch_longer_than_a_block_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long rows take more blocks; the rows and their order stay."""
+    monkeypatch.setattr(content, "ROWS_BYTES_MAX", 300)
     monkeypatch.setattr(content, "BLOCK_BYTES_MAX", 300)
     batch = [(bytes([number]) * 100, number) for number in range(9)]
     assert len(list(encode_rows(batch))) > 4
     assert rows_of(bytes_of([batch]))[1] == batch
     with pytest.raises(UnsendableValueError, match="a row has"):
         list(encode_rows([(bytes(400), 1)]))
+
+
+def test_a_long_block_holds_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small rows take many times their bytes in memory: who seals a long block of them gets none of it decoded."""
+    monkeypatch.setattr(content, "ROWS_BYTES_MAX", 300)
+    long_row = (bytes(400), 1)
+    assert rows_of(bytes_of([[long_row]]))[1] == [long_row]
+    body = msgspec.msgpack.encode([(None, None)] * 200)
+    with pytest.raises(BrokenContentError, match="not rows of the header's columns"):
+        rows_of(encode_header(HEADER) + len(body).to_bytes(4, "big") + body)
+
+
+@pytest.mark.parametrize("number", [1 << 63, (1 << 64) - 1])
+def test_an_integer_beyond_63_bits_is_no_value(number: int) -> None:
+    """MessagePack has some more and no database does: neither sent nor taken."""
+    with pytest.raises(UnsendableValueError):
+        list(encode_rows([("a", number)]))
+    body = msgspec.msgpack.encode([("a", number)])
+    with pytest.raises(BrokenContentError, match="not rows of the header's columns"):
+        rows_of(encode_header(HEADER) + len(body).to_bytes(4, "big") + body)
 
 
 @pytest.mark.parametrize("drop", [1, 3, 20])
