@@ -175,8 +175,8 @@ def _lines(chain: Chain) -> Iterator[str]:
     trace = chain.trace
     as_of = trace["as_of"]
     yield f"Certificate     {trace['certificate']}"
-    yield f"Status          {trace['status'].replace('_', ' ')}, as of block {as_of['height']} ({as_of['time']})"
-    yield f"                {chain.status.text()}"
+    status = trace["status"].replace("_", " ")
+    yield f"Status          {status}, as of block {as_of['height']} ({as_of['time']}); {chain.status.text()}"
     yield f"Issued by       {name_of(trace['issuer'])}"
     if trace["issuer_formerly"]:
         yield f"Formerly        {trace['issuer_formerly']}"
