@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.exchange.subjects import TAG_BYTES, Tagger, holds_tag, normal_form
+from nodes.exchange.subjects import TAG_BYTES, Tagger, holds_tag, normal_form, normal_forms
 
 KEY = bytes(range(32))
 
@@ -18,6 +18,32 @@ def test_a_tag_is_half_of_an_hmac(identifiers: list[str | bytes | int]) -> None:
     """Made in two passes over the batch, and the same as made one by one."""
     expected = [hmac.digest(KEY, normal_form(one), "sha256")[:TAG_BYTES] for one in identifiers]
     assert Tagger(KEY).tags(identifiers) == b"".join(expected)
+
+
+@given(identifiers=st.lists(st.text(st.sampled_from("aZ9 -\t\0é１"), max_size=6)))
+def test_a_batch_has_the_forms_of_its_parts(identifiers: list[str]) -> None:
+    """Whether it can be taken as one text or not."""
+    assert normal_forms(identifiers) == [normal_form(one) for one in identifiers]
+
+
+@given(identifiers=st.lists(st.text(st.characters(max_codepoint=127), max_size=6), min_size=1))
+def test_plain_texts_have_the_same_forms_together(identifiers: list[str]) -> None:
+    """Control characters among them, which end lines and nothing here."""
+    assert normal_forms(identifiers) == [normal_form(one) for one in identifiers]
+
+
+@given(identifiers=st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=12)))
+def test_many_have_the_normal_forms_of_each(identifiers: list[str]) -> None:
+    """What is done to all at once is what would be done to each, line ends and combining characters included."""
+    assert normal_forms(identifiers) == [normal_form(identifier) for identifier in identifiers]
+
+
+@pytest.mark.parametrize(
+    "identifiers", [["a\nb", "c"], ["e", "\u0301e"], ["ß", "ﬁ"], ["a", "ς", "Σ\u0345"], ["\u1100", "\u1161"]]
+)
+def test_no_rule_reaches_into_the_next(identifiers: list[str]) -> None:
+    """Of letters that would grow together, or look at what stands beside them."""
+    assert normal_forms(identifiers) == [normal_form(identifier) for identifier in identifiers]
 
 
 FULL_WIDTH = "".join(chr(ord(character) + 0xFEE0) for character in "11010119900101123X")
