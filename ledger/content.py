@@ -12,7 +12,6 @@ thousand rows costs little more than one for ten. No I/O here; both directions h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args
 
@@ -103,6 +102,7 @@ class ContentReader:
         self.rows = 0
         self._pending = bytearray()
         self._decode: msgspec.msgpack.Decoder[list[Row]]
+        self._decode_without_bytes: msgspec.msgpack.Decoder[list[Row]] | None
 
     def feed(self, content: bytes) -> Iterator[list[Row]]:
         """Take the next piece, and yield the batches of rows that it completes.
@@ -146,30 +146,53 @@ class ContentReader:
             self.header = decode(ContentHeader, body)
         except DecodeError as error:
             raise BrokenContentError(f"the first block is not a header: {error}") from error
-        row: Any = tuple[(Any,) * len(self.header.columns)]  # type: ignore[misc]
-        self._decode = msgspec.msgpack.Decoder(list[row])
+        count = len(self.header.columns)
+        self._decode = _decoder_of(Any, count)
+        self._decode_without_bytes = _decoder_of(int | str | bool | None, count)
 
     def _rows_of(self, body: bytes) -> list[Row]:
         rows = None
         if len(body) <= ROWS_BYTES_MAX or body.startswith(_ARRAY_OF_ONE):
-            with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                rows = self._decode.decode(body)
-        # The codec knows no type for "text or byte string", so the kinds are looked at here, at 20 ns a value.
-        if (
-            rows is None
-            or not _SCALARS.issuperset(map(type, chain.from_iterable(rows)))
-            or _has_too_large_integer(rows, body)
-        ):
+            rows = self._plain_rows(body)
+            if rows is None:
+                rows = self._any_rows(body)
+        if rows is None or _has_too_large_integer(rows, body):
             # Only where it is wrong: what is wrong could be personal.
             raise BrokenContentError(f"after {self.rows} rows a block is not rows of the header's columns")
         self.rows += len(rows)
         return rows
+
+    def _plain_rows(self, body: bytes) -> list[Row] | None:
+        """Return the rows of a block without byte strings, whose kinds the codec itself looks at; None for any other.
+
+        It knows no type for "text or byte string". Most tables have none of these, so the first that has ends the try.
+        """
+        if self._decode_without_bytes is None:
+            return None
+        try:
+            return self._decode_without_bytes.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._decode_without_bytes = None
+            return None
+
+    def _any_rows(self, body: bytes) -> list[Row] | None:
+        """Return the rows of a block, their kinds looked at here, at 20 ns a value; None if they are no rows."""
+        try:
+            rows = self._decode.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return rows if _SCALARS.issuperset(map(type, chain.from_iterable(rows))) else None
 
 
 _SCALARS = frozenset(get_args(Scalar))
 _ARRAY_OF_ONE = b"\x91"
 _UNSIGNED_64 = b"\xcf"
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def _decoder_of(value: Any, columns: int) -> msgspec.msgpack.Decoder[list[Row]]:
+    row: Any = tuple[(value,) * columns]  # type: ignore[misc]
+    return msgspec.msgpack.Decoder(list[row])
 
 
 def _has_too_large_integer(rows: Sequence[Row], body: bytes) -> bool:
