@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 CORPUS = "scenarios.beijing.corpus"
 """Makes the records, as a module with `make_corpus`: by name, because nodes know no scenario."""
 
-SCHEMA, TARGETS_SCHEMA = "mulu.bench.validation/1", "mulu.targets/1"
+REQUEST_CORPUS = "scenarios.beijing.sharing.request_corpus"
+"""Makes requests for data, as a module with `make_request_corpus`."""
+
+SCHEMA, TARGETS_SCHEMA, SHARING_SCHEMA = "mulu.bench.validation/1", "mulu.targets/1", "mulu.bench.sharing/1"
 
 STAGES = ("decode", "roots", "signatures", "execute", "state root", "journal")
 """As `nodes.measurements.stages` has them, without importing it for a help text."""
@@ -47,6 +50,15 @@ Measure how far this machine reaches the project's targets: signatures alone, wh
 native core, large states, one bad signature, agreement of all backends, and a live network. Figures are ratios to a
 loop over the same signatures with `cryptography`, measured in the same rounds; each row names the stage that binds it.
 """
+
+SHARING = """\
+Measure what sharing costs: requests through the register, and rows from one department's database to another
+department, from query to checked rows, with SQLite and with PostgreSQL; beside it psycopg's server-side cursor and COPY
+on the same table. A private PostgreSQL server is started from the installed programs and removed again.
+"""
+
+SHARED_ROWS = 100_000
+"""Of the table that is delivered."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -96,10 +108,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     targets.add_argument("--rounds", type=_rounds, metavar="N", help="interleaved rounds (7)")
     _add_common(targets)
     targets.set_defaults(run=run_targets, parser=targets)
+    sharing = measurements.add_parser(
+        "sharing",
+        help="requests for data, and rows delivered",
+        description=SHARING,
+        epilog="examples:\n  mulu bench sharing\n  mulu bench sharing --quick --json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sharing.add_argument("--json", action="store_true", help=f"print one JSON object ({SHARING_SCHEMA})")
+    sharing.add_argument("--rounds", type=_rounds, metavar="N", help=f"interleaved rounds (7; {QUICK_ROUNDS} if quick)")
+    sharing.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_SIGNERS} departments and a tenth of {SHARED_ROWS:,} rows"
+    )
+    _add_seed_and_directory(sharing)
+    sharing.set_defaults(run=run_sharing, parser=sharing)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the records (1)")
     parser.add_argument(
         "--slow",
         type=_slowed,
@@ -108,6 +133,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="STAGE=FACTOR",
         help="slow a stage of validation on purpose, to see that the report names it; can be given again",
     )
+    _add_seed_and_directory(parser)
+
+
+def _add_seed_and_directory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the records (1)")
     parser.add_argument(
         "--directory",
         type=Path,
@@ -160,13 +190,27 @@ def run_targets(arguments: argparse.Namespace) -> int:
     return ExitCode.GOOD
 
 
+def run_sharing(arguments: argparse.Namespace) -> int:
+    """Measure sharing and print the report."""
+    from nodes.measurements.sharing import as_text, measure_sharing
+
+    _check_directory(arguments)
+    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
+    departments, rows = (QUICK_SIGNERS, SHARED_ROWS // 10) if arguments.quick else (SIGNERS, SHARED_ROWS)
+    _say(f"making and signing the requests of {departments} departments")
+    corpus = importlib.import_module(REQUEST_CORPUS).make_request_corpus(arguments.seed, departments=departments)
+    document = measure_sharing(corpus, arguments.directory, rows=rows, rounds=rounds, progress=_progress(rounds))
+    print(json.dumps(document, indent=2, ensure_ascii=False) if arguments.json else as_text(document))
+    return ExitCode.GOOD
+
+
 def run_report(arguments: argparse.Namespace) -> int:
     """Measure targets and plots, and write the page."""
     from nodes.measurements.page import page
     from nodes.measurements.targets_report import measure_document, measure_plots, read_document
 
     if arguments.report is None:
-        arguments.parser.error("say what to measure: validation, targets, or everything with --report DIR")
+        arguments.parser.error("say what to measure: validation, targets, sharing, or everything with --report DIR")
     arguments.report.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.gettempdir())
     if arguments.targets is not None:

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from nodes.exchange.databases import Binding, PostgresBinding, Row, SqliteBinding, open_database
 from tests.exchange.departments_database import CREATE, PERMITS, Department
-from tests.postgres_cluster import Cluster, private_cluster
+from nodes.measurements.private_postgres import Cluster, private_cluster
 
 TABLES = {"AY-01-D1-T1": "permits"}
 

@@ -27,7 +27,7 @@ from nodes.exchange.databases import (
 from nodes.exchange.databases.postgres import PostgresDatabase
 from nodes.exchange.databases.postgres_roles import role_of
 from tests.exchange.departments_database import PERMITS, Department
-from tests.postgres_cluster import Cluster
+from nodes.measurements.private_postgres import Cluster
 
 Session = Callable[[str], "psycopg.Connection[Any]"]
 

@@ -24,7 +24,7 @@ from nodes.exchange.databases.postgres import PostgresDatabase
 from nodes.exchange.databases.postgres_roles import role_of
 from nodes.measurements.granted_streams import COPY, CURSOR, GRANTED, measure_granted_streams
 from tests.exchange.departments_database import Department
-from tests.postgres_cluster import Cluster
+from nodes.measurements.private_postgres import Cluster
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 

@@ -1,4 +1,4 @@
-"""A private PostgreSQL server for tests, made from the installed programs and gone afterwards."""
+"""A private PostgreSQL server for measurements and tests, made from the installed programs and gone afterwards."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from ledger.errors import LedgerError
+
+DEBIAN_FOLDERS = "usr/lib/postgresql/*/bin"
+"""Where the programs lie when their package does not put them on the PATH."""
+
+
+class NoPostgresError(LedgerError):
+    """There is no server program, or it could not be started; the message says why."""
+
+    code = "no_postgres"
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,19 @@ class Cluster:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def find_postgres() -> Path:
+    """Return the server program.
+
+    Raises:
+        NoPostgresError: It is not installed.
+    """
+    if found := shutil.which("postgres"):
+        return Path(found)
+    if beside := sorted(Path("/").glob(f"{DEBIAN_FOLDERS}/postgres")):
+        return beside[-1]
+    raise NoPostgresError("the program `postgres` is not installed")
+
+
 @contextlib.contextmanager
 def private_cluster(postgres: Path) -> Iterator[Cluster]:
     """Yield a running server with no TCP port, on a folder that is removed at the end.
@@ -43,6 +67,9 @@ def private_cluster(postgres: Path) -> Iterator[Cluster]:
     Args:
         postgres: The server program; `initdb` and `pg_ctl` lie beside it. None of them runs as root, so for root they
             run as `nobody`.
+
+    Raises:
+        NoPostgresError: One of the programs failed.
     """
     programs = postgres.resolve().parent
     # Not below pytest's folders, which are closed to other users; and a socket's path has 107 bytes at most.
@@ -67,7 +94,8 @@ def private_cluster(postgres: Path) -> Iterator[Cluster]:
                 stderr=subprocess.STDOUT,
                 **as_user,
             )
-        assert done.returncode == 0, said.read_text(encoding="utf-8")
+        if done.returncode != 0:
+            raise NoPostgresError(f"{program} ended with {done.returncode}: {said.read_text(encoding='utf-8')[-500:]}")
 
     try:
         data = str(folder / "data")
