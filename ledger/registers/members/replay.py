@@ -45,17 +45,27 @@ def is_fresh(window: ReplayWindow, sequence: int) -> bool:
 
 
 class WindowInUse:
-    """A window while a block is executed: numbers are used one after the other, and its value is made once."""
+    """A window while a block is executed: numbers are used one after the other, and its value is made once.
 
-    __slots__ = ("_top", "_used")
+    As a rule each number is one more than the last. Such a run is counted, and moves the bits when it ends.
+    """
+
+    __slots__ = ("_run", "_top", "_used")
 
     def __init__(self, window: ReplayWindow) -> None:
         self._top = window.top
         self._used = int.from_bytes(window.used, "big")
+        """Bits as in `ReplayWindow`, up to the number `top - run`."""
+        self._run = 0
 
     def use(self, sequence: int) -> bool:
         """Use `sequence` if it is fresh, as `is_fresh` says it; return whether it was."""
         behind = self._top - sequence
+        if behind == -1:
+            self._top = sequence
+            self._run += 1
+            return True
+        self._end_run()
         if behind < 0:
             if -behind > SEQUENCE_WINDOW:
                 return False
@@ -69,4 +79,9 @@ class WindowInUse:
 
     def value(self) -> ReplayWindow:
         """Return the window as it is now."""
+        self._end_run()
         return ReplayWindow(top=self._top, used=self._used.to_bytes(_WINDOW_BYTES, "big"))
+
+    def _end_run(self) -> None:
+        self._used = (self._used << self._run | (1 << self._run) - 1) & _WINDOW_MASK
+        self._run = 0
