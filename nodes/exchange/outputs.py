@@ -81,7 +81,7 @@ def open_output(path: Path, *, name: str = "delivery") -> Output:
 
 
 def is_output(path: Path, mark: str) -> bool:
-    """Return whether the file at `path` is the output that got this mark."""
+    """Return whether the file at `path` is the output that got this mark, as it was written."""
     try:
         return bool(mark) and _mark_of(path.stat()) == mark
     except FileNotFoundError:
@@ -232,8 +232,11 @@ def _make_durable(partial: Path) -> str:
 
 
 def _mark_of(status: os.stat_result) -> str:
-    """Return what stays the same when a file gets another name, and is another one for a copy or a new file."""
-    return f"{status.st_dev}:{status.st_ino}"
+    """Return what stays the same when a file gets another name, and is another one for a copy or a new file.
+
+    Its number alone would not do: file systems give a new file the number of one that was removed just now.
+    """
+    return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
 
 
 def _reveal(partial: Path, path: Path) -> None:

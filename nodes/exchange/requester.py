@@ -39,7 +39,7 @@ from nodes.exchange.errors import (
 )
 from nodes.exchange.ledger import Ledger, delivery_of, usable_grant
 from nodes.exchange.messages import Offer, Question
-from nodes.exchange.outputs import Output, is_output, open_output, recover_output
+from nodes.exchange.outputs import Output, OutputError, is_output, open_output, recover_output
 from nodes.exchange.reception import Expected, NotAsStatedError, Reason, check_offer, receive
 from nodes.exchange.store import ExchangeStore, Received, ReceivedStep
 from nodes.exchange.turns import Turns
@@ -56,6 +56,8 @@ class Progress(NamedTuple):
 
 
 Report = Callable[[Progress], None]
+
+_OPEN = (DeliveryStatus.PENDING, DeliveryStatus.OVERDUE)
 
 
 class Connection(Protocol):
@@ -133,12 +135,22 @@ class Requester:
         return self._finish(self._open(received, target, str(path), report))
 
     def forget(self, grant: str, number: int) -> None:
-        """Destroy keys, sealed bytes and the output of a delivery. The ledger's proofs of it still verify."""
+        """Destroy keys, sealed bytes and the output of a delivery. The ledger's proofs of it still verify.
+
+        Raises:
+            OutputError: Another file is in the place of the output, or its content was changed; it stays. All else is
+                destroyed.
+        """
         received = self._store.received(grant, number)
-        if received is not None and received.output and is_output(Path(received.output), received.mark):
-            Path(received.output).unlink()
         self._store.forget(grant, number)
         self._folder.remove(stem(grant, number) + SEALED)
+        if received is None or not received.output:
+            return
+        output = Path(received.output)
+        if is_output(output, received.mark):
+            output.unlink()
+        elif output.exists():
+            raise OutputError(f"{output} is not what was written there: remove it yourself if it still holds the rows")
 
     # Fetching
 
@@ -192,6 +204,8 @@ class Requester:
             output="",
             mark="",
         )
+        if self._status(received) not in _OPEN:
+            raise ConnectionCutError(f"{provider} offers delivery {number} under {grant}, which was settled before")
         try:
             check_offer(offer, self._expected(received).delivery)
         except NotAsStatedError as error:

@@ -225,6 +225,19 @@ def test_an_output_never_overwrites(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
+@pytest.mark.parametrize("others", [b"mine", b'name,"odd ""column""",rest\r\n'])
+def test_a_file_that_came_in_the_place_of_an_output_is_another(tmp_path: Path, others: bytes) -> None:
+    """Although file systems give a new file the number of the one that was removed just now."""
+    path = tmp_path / "rows.csv"
+    output = open_output(path)
+    output.begin(COLUMNS)
+    mark = output.complete()
+    output.publish()
+    path.unlink()
+    path.write_bytes(others)
+    assert not is_output(path, mark)
+
+
 @pytest.mark.parametrize("name", ["rows.db", "rows.jsonl", "rows.csv"])
 def test_a_completed_output_is_known_again(tmp_path: Path, name: str) -> None:
     """Before and after it got its name, and no other file is taken for it."""

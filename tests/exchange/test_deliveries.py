@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,18 @@ import pytest
 from ledger.errors import LedgerError
 from ledger.registers.sharing.records import RevokeGrant
 from ledger.registers.sharing.values import DeliveryStatus
+from nodes.exchange.messages import Offer, Question
+from nodes.exchange.outputs import OutputError
 from tests.exchange.departments_database import ITEMS, PERMITS, Department
-from tests.exchange.two_departments import ITEM, TABLE, TwoDepartments, asking, published, two_departments
+from tests.exchange.two_departments import (
+    ITEM,
+    TABLE,
+    DirectConnection,
+    TwoDepartments,
+    asking,
+    published,
+    two_departments,
+)
 from tests.state.small_ledger import DAY_MS, HOUSING
 
 GRANTED = [{"permit_no": row[1], "holder": row[2], "floors": row[4]} for row in PERMITS]
@@ -248,6 +258,48 @@ def test_what_was_forgotten_is_gone(two: TwoDepartments, tmp_path: Path) -> None
     assert two.delivery() == before
     for file in (path for path in tmp_path.rglob("*") if path.is_file()):
         assert kept.commitment_key not in file.read_bytes(), file
+
+
+def test_a_file_in_the_place_of_the_output_is_not_forgotten(two: TwoDepartments, tmp_path: Path) -> None:
+    """It may be anything; who forgets hears of it, and the keys are gone in any case."""
+    two.grant()
+    path = tmp_path / "rows.jsonl"
+    two.fetch(path)
+    path.unlink()
+    path.write_text("something else")
+    with pytest.raises(OutputError, match="is not what was written"):
+        two.requester.forget("AY-R1", 1)
+    assert path.read_text() == "something else"
+    kept = two.requester_store.received("AY-R1", 1)
+    assert kept is not None
+    assert kept.commitment_key is None
+
+
+class Repeating(DirectConnection):
+    """A provider that offers once more what was delivered before."""
+
+    def ask(self, question: Question, working: Callable[[int], None]) -> Offer:
+        kept = self._provider._store.sent(question.grant, 1)
+        assert kept is not None
+        self.offer = kept.offer
+        return self.offer
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["kept here", "lost here"])
+def test_a_delivery_that_was_settled_is_not_taken_again(two: TwoDepartments, tmp_path: Path, known: bool) -> None:
+    """Whether the requester still knows of it or not, nothing is written and nothing is stated."""
+    two.grant()
+    two.fetch(tmp_path / "rows.jsonl")
+    if not known:
+        (tmp_path / "requester" / "exchange.db").unlink()
+        two.restart()
+    two.connection = Repeating
+    before = two.small.state.height
+    with pytest.raises(LedgerError) as refused:
+        two.fetch(tmp_path / "again.jsonl")
+    assert refused.value.code == "connection_cut"
+    assert two.small.state.height == before
+    assert not (tmp_path / "again.jsonl").exists()
 
 
 def test_an_open_delivery_is_finished_before_another_question_is_answered(two: TwoDepartments, tmp_path: Path) -> None:
