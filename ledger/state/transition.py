@@ -230,11 +230,12 @@ def _execute_records(
     moved: dict[bytes, WindowInUse] = {}
     for prepared, speaker in zip(envelopes, speakers, strict=True):
         records = prepared.records
-        if isinstance(speaker, EnvelopeRefusal):
-            refusal: EnvelopeRefusal | None = speaker
-        else:
+        # Asked of the plain class: of an enum it takes four times as long to learn that something is none of it.
+        if isinstance(speaker, _Speaker):
             refusal = _refusal_of(prepared.envelope.header, speaker, height, moved)
             overlay.department, overlay.roles = speaker.department, speaker.roles
+        else:
+            refusal = speaker
         if refusal is not None:
             codes += bytes((refusal.number,)) * len(records)
             touched += [()] * len(records)
