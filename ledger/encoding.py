@@ -249,7 +249,11 @@ def _is_nfc(value: Any) -> bool:
     if kind is tuple:
         return all(map(_is_nfc, value))
     if isinstance(value, msgspec.Struct):
-        return all(_is_nfc(getattr(value, name)) for name in _fields_with_text(kind))
+        for name in _fields_with_text(kind):
+            field = getattr(value, name)
+            # Most fields are texts in ASCII: asked here, they cost no call.
+            if not (type(field) is str and field.isascii()) and not _is_nfc(field):
+                return False
     return True
 
 

@@ -212,18 +212,18 @@ def _check_path(root: bytes, key: bytes, bottom: Digest, siblings: tuple[Digest,
     # A leaf or an empty subtree beside an empty one would have moved up: such a path spells a shorter one.
     if siblings and siblings[0] == EMPTY:
         raise ProofError("the path starts beside an empty subtree, so it is longer than it must be")
-    node, turns = bottom, int.from_bytes(key, "big") >> (DEPTH_MAX - len(siblings))
+    reached: bytes = bottom
+    turns = int.from_bytes(key, "big") >> (DEPTH_MAX - len(siblings))
     for sibling in siblings:
-        node = Digest(sha256(_NODE + sibling + node if turns & 1 else _NODE + node + sibling).digest())
+        reached = sha256(_NODE + sibling + reached if turns & 1 else _NODE + reached + sibling).digest()
         turns >>= 1
-    if node != root:
-        raise ProofError(f"the path leads to root {node.hex()}, not {root.hex()}")
+    if reached != root:
+        raise ProofError(f"the path leads to root {reached.hex()}, not {root.hex()}")
 
 
 def _check_digests(*values: bytes) -> None:
-    for value in values:
-        if len(value) != 32:
-            raise ProofError(f"a key, value or hash has {len(value)} bytes, not 32")
+    if wrong := set(map(len, values)) - {32}:
+        raise ProofError(f"a key, value or hash has {wrong.pop()} bytes, not 32")
 
 
 def _apply(

@@ -49,7 +49,7 @@ def certificate_statement(
         fresh=_is_fresh(age_ms, max_age_s),
         as_of=as_of,
         age_s=age_ms // 1000,
-        signers=tuple(policy.name_of(signer) for signer in evidence.head.signers),
+        signers=tuple(map(policy.name_of, evidence.head.signers)),
         quorum=_quorum(evidence.head, policy),
         provenance=_provenance(evidence, policy),
         reasons=(*_why_not_valid(certificate, status, policy), *_why_not_fresh(as_of, age_ms, max_age_s)),
@@ -73,7 +73,7 @@ def absence_statement(
         fresh=fresh,
         as_of=as_of,
         age_s=age_ms // 1000,
-        signers=tuple(policy.name_of(signer) for signer in head.signers),
+        signers=tuple(map(policy.name_of, head.signers)),
         quorum=_quorum(head, policy),
         provenance=None,
         reasons=(

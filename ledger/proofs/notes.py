@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ SIGNATURE_LINES_MAX = VALIDATORS_MAX + 1
 
 _ORIGIN = re.compile(r"[^\s+]{1,200}")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
-_LINE = re.compile(r"— (?P<name>[^\s+]{1,300}) (?P<signature>[A-Za-z0-9+/]+={0,2})")
+_NAME_LENGTH_MAX = 300
 _CONTROLS = bytes(set(range(0x20)) - {ord("\n")})
 
 
@@ -99,20 +99,16 @@ def parse_note(text: str) -> SignedCheckpoint:
     match body.split("\n"):
         case [origin, size, root]:
             pass
-        case lines:
-            raise DecodeError(f"a checkpoint has 3 lines (origin, size, root), this one {len(lines)}")
+        case other:
+            raise DecodeError(f"a checkpoint has 3 lines (origin, size, root), this one {len(other)}")
     if not _ORIGIN.fullmatch(origin):
         raise DecodeError(f"not an origin: {origin[:100]!r}")
     if not _SIZE.fullmatch(size):
         raise DecodeError(f"not a log size: {size[:40]!r}")
     if len(root_bytes := decode_base64(root)) != 32:
         raise DecodeError(f"the root has {len(root_bytes)} bytes, not 32")
-    claimed = signatures.removesuffix("\n").split("\n")
-    if len(claimed) > SIGNATURE_LINES_MAX:
-        raise DecodeError(f"{len(claimed)} signature lines; at most {SIGNATURE_LINES_MAX} are allowed")
-    return SignedCheckpoint(
-        origin=origin, size=int(size), root=Digest(root_bytes), lines=tuple(map(_parse_line, claimed))
-    )
+    lines = tuple(_parse_lines(signatures))
+    return SignedCheckpoint(origin=origin, size=int(size), root=Digest(root_bytes), lines=lines)
 
 
 def note_of(
@@ -154,11 +150,19 @@ def note_for(view: LedgerView) -> str:
     )
 
 
-def _parse_line(line: str) -> SignatureLine:
-    if not (match := _LINE.fullmatch(line)):
-        raise DecodeError(f"not a signature line: {line[:100]!r}")
-    name, signature = match.groups()
-    blob = decode_base64(signature)
-    if len(blob) <= 4:
-        raise DecodeError(f"the signature line of {name} holds no signature")
-    return SignatureLine(name, blob[:4], blob[4:])
+def _parse_lines(signatures: str) -> Iterator[SignatureLine]:
+    if (count := signatures.count("\n")) > SIGNATURE_LINES_MAX:
+        raise DecodeError(f"{count} signature lines; at most {SIGNATURE_LINES_MAX} are allowed")
+    # All lines are most of a bundle: cut at white space, they must be the same when put together again, which takes a
+    # third of the time of a pattern.
+    words = signatures.split()
+    names, encoded = words[1::3], words[2::3]
+    if "".join([f"— {name} {blob}\n" for name, blob in zip(names, encoded, strict=False)]) != signatures:
+        raise DecodeError("a signature line is not of the form `— NAME SIGNATURE`")
+    for name, text in zip(names, encoded, strict=True):
+        if "+" in name or len(name) > _NAME_LENGTH_MAX:
+            raise DecodeError(f"not the name of a key: {name[:100]!r}")
+        blob = decode_base64(text)
+        if len(blob) <= 4:
+            raise DecodeError(f"the signature line of {name} holds no signature")
+        yield SignatureLine(name, blob[:4], blob[4:])

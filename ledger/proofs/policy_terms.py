@@ -65,14 +65,12 @@ class PolicyTerms:
         return Day((time_ms + self.utc_offset_hours * 3_600_000) // 86_400_000)
 
     @cached_property
-    def _names(self) -> dict[str, PolicyDepartment]:
-        return {department.credit_code: department for department in self.departments}
+    def _names(self) -> dict[str, str]:
+        return {d.credit_code: f"{d.name_en} ({d.name_zh}, {d.code})" for d in self.departments}
 
     def name_of(self, credit_code: str) -> str:
         """Return the name that people know: English, Chinese and short code; the credit code if there is none here."""
-        if (department := self._names.get(credit_code)) is None:
-            return credit_code
-        return f"{department.name_en} ({department.name_zh}, {department.code})"
+        return self._names.get(credit_code, credit_code)
 
     def comments(self, form: str) -> list[str]:
         """Return the lines that say all this, the name of the policy's form first."""
