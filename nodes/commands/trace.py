@@ -122,7 +122,10 @@ def _claimed(arguments: argparse.Namespace) -> Chain:
     quoted = urllib.parse.quote(arguments.certificate, safe="")
     answer = ask(arguments.node, f"/api/v1/certificates/{quoted}/trace", timeout_s=arguments.timeout)
     try:
-        return claimed(answer)
+        chain = claimed(answer)
+        if answer["certificate"] != arguments.certificate:
+            raise NotAGatewayError(f"{arguments.node} was asked for one certificate, and answers with another")
+        return chain
     except (KeyError, TypeError) as error:
         raise NotAGatewayError(f"what {arguments.node} answers is not from the gateway of a node: {error}") from error
 

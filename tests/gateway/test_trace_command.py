@@ -11,6 +11,8 @@ import pytest
 from ledger.registers.certificates.identifier import IdentifierParts, format_identifier
 from ledger.registers.certificates.records import SuspendCertificate
 from nodes.cli import main
+from nodes.commands import trace
+from nodes.commands.gateway_client import ask
 from tests.gateway.memory_node import MemoryNode
 from tests.gateway.served import served
 from tests.proofs.memory_ledger import IDENTIFIER, TYPE_CODE
@@ -41,6 +43,18 @@ def test_a_trace_as_json_is_the_answer_of_the_node(address: str, capsys: pytest.
     """One object with everything that the gateway tells."""
     assert main(["trace", IDENTIFIER, "--node", address + "/", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["format"] == "mulu.trace/1"
+
+
+def test_the_trace_of_another_certificate_is_no_answer(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of its steps can be proven, and none of them is about what was asked for."""
+    asked = format_identifier(IdentifierParts(TYPE_CODE, MARKET_REGULATION.credit_code, "99999999999", 1))
+    monkeypatch.setattr(trace, "ask", lambda node, path, **_: ask(node, path.replace(asked, IDENTIFIER), timeout_s=10))
+    assert main(["trace", asked, "--node", address]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "answers with another" in printed.err
 
 
 def test_an_unknown_certificate_is_not_found(address: str, capsys: pytest.CaptureFixture[str]) -> None:
