@@ -11,6 +11,7 @@ from ledger.registers.sharing.values import Mode, Rejection, RequestStatus
 from nodes.commands import share_data, share_lists, share_statements, share_verify
 from nodes.commands.options import add_directory, add_json, add_limit, add_node, positive
 from nodes.commands.speaking import text
+from nodes.commands.verify import time_ms
 
 _DESCRIPTION = """\
 Ask for data of other departments, answer those who ask, fetch what was granted, and see what became of it.
@@ -149,6 +150,9 @@ def _add_data(verbs: Any) -> None:
     verify.add_argument("receipt", type=Path, metavar="FILE", help="as `mulu share receipt` writes it")
     verify.add_argument(
         "--policy", type=Path, required=True, metavar="POLICY", help="from somebody you trust, never with the receipt"
+    )
+    verify.add_argument(
+        "--now", type=time_ms, metavar="TIME", help="use this time instead of the clock: 2025-10-01T09:00:00+08:00"
     )
     add_json(verify)
     verify.set_defaults(run=share_verify.verify, parser=verify)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Mapping
 
 from ledger.errors import DecodeError, LedgerError, ProofError, SignatureError
+from ledger.members.calendar import format_day
 from ledger.proofs.cosigned import NotEstablishedError
 from ledger.proofs.delivery import ProvenDelivery, verify_receipt
-from ledger.proofs.policy import POLICY_BYTES_MAX
+from ledger.proofs.policy import POLICY_BYTES_MAX, parse_policy
 from nodes.commands.tables import labelled_lines
+from nodes.commands.verify import UnreadableError, read_file, text_of
 from nodes.exit_codes import ExitCode
 
 RECEIPT_BYTES_MAX = 1 << 20
@@ -19,16 +22,12 @@ RECEIPT_BYTES_MAX = 1 << 20
 
 def verify(arguments: argparse.Namespace) -> int:
     """Say who delivered what to whom, and which quorum vouches for it; or that it is not so, or cannot be said."""
-    with arguments.receipt.open("rb") as file:
-        receipt = file.read(RECEIPT_BYTES_MAX + 1)
-    with arguments.policy.open("rb") as file:
-        policy = file.read(POLICY_BYTES_MAX + 1)
     try:
-        proven = verify_receipt(receipt, policy.decode())
-    except (DecodeError, UnicodeDecodeError, NotEstablishedError) as error:
-        return _fail("cannot say", error, ExitCode.CANNOT_SAY)
+        proven = _proven(arguments)
+    except (DecodeError, NotEstablishedError, UnreadableError) as error:
+        return _fail(arguments, "cannot say", error, ExitCode.CANNOT_SAY)
     except (ProofError, SignatureError) as error:
-        return _fail("no", error, ExitCode.VERIFICATION_SAYS_NO)
+        return _fail(arguments, "no", error, ExitCode.VERIFICATION_SAYS_NO)
     told = _told(proven)
     if arguments.json:
         print(json.dumps({"established": "yes", **told}, ensure_ascii=False, indent=2))
@@ -53,6 +52,16 @@ _LABELS = {
 }
 
 
+def _proven(arguments: argparse.Namespace) -> ProvenDelivery:
+    receipt = read_file(arguments.receipt, "receipt", RECEIPT_BYTES_MAX)
+    policy_text = text_of(read_file(arguments.policy, "policy", POLICY_BYTES_MAX), arguments.policy)
+    policy = parse_policy(policy_text)
+    now_ms = time.time_ns() // 1_000_000 if arguments.now is None else arguments.now
+    if policy.day_at(now_ms) > policy.valid_until:
+        raise NotEstablishedError(f"the policy was to be used until {format_day(policy.valid_until)}; get a newer one")
+    return verify_receipt(receipt, policy_text)
+
+
 def _told(proven: ProvenDelivery) -> Mapping[str, object]:
     return {
         "grant": proven.grant,
@@ -68,8 +77,10 @@ def _told(proven: ProvenDelivery) -> Mapping[str, object]:
     }
 
 
-def _fail(verdict: str, error: Exception, code: ExitCode) -> ExitCode:
-    reason = error.code if isinstance(error, LedgerError) else "not_text"
-    print(f"Established  {verdict}")
-    print(f"mulu: {error} [{reason}]", file=sys.stderr)
+def _fail(arguments: argparse.Namespace, verdict: str, error: LedgerError, code: ExitCode) -> ExitCode:
+    if arguments.json:
+        print(json.dumps({"established": verdict, "reason": str(error)}, ensure_ascii=False, indent=2))
+    else:
+        print(f"Established  {verdict}")
+    print(f"mulu: {error} [{error.code}]", file=sys.stderr)
     return code

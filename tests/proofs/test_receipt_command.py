@@ -1,0 +1,71 @@
+"""`mulu share verify`: what it prints of a receipt, and an exit code for each way that it can end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import rfc8785
+
+from nodes.cli import main
+from tests.proofs.test_delivery import OTHER, POLICY, RECEIPT, SECOND
+
+NOW = "2025-10-01T09:00:00+08:00"
+
+
+def verify(folder: Path, receipt: bytes, policy: bytes, *options: str) -> int:
+    """Write both files, verify, and return the exit code."""
+    (folder / "receipt.json").write_bytes(receipt)
+    (folder / "policy.txt").write_bytes(policy)
+    return main(["share", "verify", str(folder / "receipt.json"), "--policy", str(folder / "policy.txt"), *options])
+
+
+def test_a_good_receipt_is_established(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 0, with who delivered what to whom."""
+    assert verify(tmp_path, RECEIPT, POLICY.encode(), "--now", NOW, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["established"], told["grant"], told["number"]) == ("yes", *SECOND)
+
+
+def test_a_changed_receipt_is_refuted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 3, for programs as an object of its own."""
+    changed = rfc8785.dumps(json.loads(RECEIPT) | {"delivery": json.loads(OTHER)["delivery"]})
+    assert verify(tmp_path, changed, POLICY.encode(), "--now", NOW, "--json") == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["established"] == "no"
+    assert told["reason"]
+
+
+@pytest.mark.parametrize(
+    ("receipt", "policy"),
+    [
+        (b"", POLICY.encode()),
+        (b"{}", b"\xff"),
+        (b'{"format":"mulu.delivery/9"}', POLICY.encode()),
+        (RECEIPT, b"none"),
+        (RECEIPT + b" " * (1 << 20), POLICY.encode()),
+    ],
+    ids=["empty", "no text", "unknown version", "no policy", "too long"],
+)
+def test_a_receipt_that_is_none_cannot_be_said_anything_of(
+    receipt: bytes, policy: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4: neither a file nor a policy that cannot be read makes a receipt forged."""
+    assert verify(tmp_path, receipt, policy, "--now", NOW) == 4
+    assert capsys.readouterr().out == "Established  cannot say\n"
+
+
+def test_a_receipt_that_is_not_there_cannot_be_said_anything_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4, as for a bundle."""
+    words = ["share", "verify", str(tmp_path / "none.json"), "--policy", str(tmp_path / "none.txt")]
+    assert main(words) == 4
+    assert "there is no receipt at" in capsys.readouterr().err
+
+
+def test_a_policy_past_its_last_day_establishes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 4: the keys that it names may be anybody's by now."""
+    assert verify(tmp_path, RECEIPT, POLICY.encode(), "--now", "2028-01-01T00:00:00+08:00") == 4
+    assert "was to be used until 2027-12-31" in capsys.readouterr().err
