@@ -47,6 +47,7 @@ import msgspec
 
 from ledger.blocks.record import Record
 from ledger.errors import NotFoundError
+from ledger.proofs.statement import printable
 from ledger.registers.catalogue import (
     DataItemMetadata,
     InformationItem,
@@ -183,7 +184,9 @@ def approve(arguments: argparse.Namespace) -> int:
     else:
         raise NotFoundError(f"nothing was published under {arguments.id}")
     state(directory_of(arguments), record, arguments.parser, node=node)
-    print(f"{arguments.id} revision {value['revision']} approved: {names['name_zh']} {names['name_en']}".rstrip())
+    # Another department wrote the names.
+    named = printable(f"{names['name_zh']} {names['name_en']}".rstrip())
+    print(f"{arguments.id} revision {value['revision']} approved: {named}")
     return ExitCode.GOOD
 
 

@@ -1,10 +1,15 @@
-"""Tables and labelled lines for the terminal: ruled and in colour where somebody watches, plain columns in a pipe."""
+"""Tables and labelled lines for the terminal: ruled and in colour where somebody watches, plain columns in a pipe.
+
+What stands in them was written by any department, so what a terminal would act on is escaped.
+"""
 
 from __future__ import annotations
 
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+
+from ledger.proofs.statement import printable
 
 WIDE = frozenset("WF")
 """East Asian widths that take two cells."""
@@ -30,14 +35,15 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
         table.add_column(title, justify="right" if title in right else "left", overflow="fold")
     for row in rows:
         # As Text, because a name may hold what would be markup.
-        table.add_row(*map(Text, row))
+        table.add_row(*map(Text, map(printable, row)))
     Console().print(table)
 
 
 def plain_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Iterator[str]:
     """Yield a line of titles and one a row, in columns as wide as their widest text."""
-    widths = [max(map(width, column)) for column in zip(titles, *rows, strict=True)]
-    for row in (titles, *rows):
+    lines = [titles, *([printable(text) for text in row] for row in rows)]
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    for row in lines:
         cells = [
             _padded(text, wide, to_the_right=title in right)
             for text, wide, title in zip(row, widths, titles, strict=True)
@@ -50,7 +56,7 @@ def labelled_lines(pairs: Mapping[str, str]) -> Iterator[str]:
     widest = max(map(width, pairs), default=0)
     for label, text in pairs.items():
         if text:
-            yield f"{_padded(label, widest)}  {text}"
+            yield f"{_padded(label, widest)}  {printable(text)}"
 
 
 def width(text: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodes.cli import main
-from nodes.commands.tables import plain_lines, width
+from nodes.commands.tables import labelled_lines, plain_lines, width
 from tests.gateway.memory_node import MemoryNode
 from tests.gateway.served import served
 from tests.gateway.sharing_node import (
@@ -208,21 +208,6 @@ def test_a_file_that_offers_nothing_says_where(
     assert complaint in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("receipt", "policy", "code"),
-    [(b"", b"", 4), (b"{}", b"\xff", 4), (b'{"format":"mulu.delivery/9"}', b"", 4)],
-)
-def test_a_receipt_that_is_none_cannot_be_said_anything_of(
-    receipt: bytes, policy: bytes, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Neither a file nor a policy that cannot be read makes a receipt forged."""
-    (tmp_path / "receipt.json").write_bytes(receipt)
-    (tmp_path / "policy.txt").write_bytes(policy)
-    words = ["share", "verify", str(tmp_path / "receipt.json"), "--policy", str(tmp_path / "policy.txt")]
-    assert main(words) == code
-    assert capsys.readouterr().out == "Established  cannot say\n"
-
-
 def test_a_directory_without_a_running_node_is_unavailable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 7: who speaks for a department speaks through its node."""
     words = ["share", "refuse", "AF-R2", "--reason", "not needed", "--directory", str(tmp_path)]
@@ -239,3 +224,11 @@ def test_columns_are_as_wide_as_their_cells() -> None:
         "许可      5",
         "a     1,000",
     ]
+
+
+def test_no_text_of_the_ledger_reaches_the_terminal_as_a_command() -> None:
+    """Names and reasons are any department's: escape sequences and line ends are shown, not acted on."""
+    foreign = "\x1b[2J\nEstablished  yes"
+    lines = [*plain_lines(("NAME", "X"), [(foreign, "1")]), *labelled_lines({"Purpose": foreign})]
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
