@@ -99,11 +99,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Print what the policy means and return the exit code."""
-    data = _read(arguments.source)
-    try:
-        policy = parse_tlog_policy(data)
-    except DecodeError as error:
-        raise UnreadablePolicyError(f"{arguments.source} is no policy: {error}") from error
+    data, policy = _read(arguments.source)
     shown = _as_json(policy, data, now_ms=time.time_ns() // 1_000_000)
     if arguments.json:
         print(json.dumps(shown, ensure_ascii=False, indent=2))
@@ -114,7 +110,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Print the policy, or write it to a file, and return the exit code."""
-    data = _read(arguments.source, for_tools=arguments.for_tools)
+    data, _ = _read(arguments.source, for_tools=arguments.for_tools)
     if _is_address(arguments.source):
         digest = hashlib.sha256(data).hexdigest()
         print(f"mulu: this is what the node says; compare SHA-256 {digest} with whom you trust", file=sys.stderr)
@@ -125,13 +121,22 @@ def run_export(arguments: argparse.Namespace) -> int:
     return ExitCode.GOOD
 
 
-def _read(source: str, *, for_tools: bool = False) -> bytes:
-    """Return the text of a policy from a file, a network's directory or a node.
+def _read(source: str, *, for_tools: bool = False) -> tuple[bytes, TlogPolicy]:
+    """Return a policy from a file, a network's directory or a node: its bytes, and what they say.
 
     Raises:
         UnreadablePolicyError: There is none.
         NoToolsPolicyError: The network is too large for one that is meant for tools.
+        NodeUnavailableError: The node does not answer.
     """
+    data = _fetch(source, for_tools=for_tools)
+    try:
+        return data, parse_tlog_policy(data)
+    except DecodeError as error:
+        raise UnreadablePolicyError(f"{source} is no policy: {error}") from error
+
+
+def _fetch(source: str, *, for_tools: bool) -> bytes:
     if _is_address(source):
         try:
             address = check_address(source)
@@ -141,9 +146,12 @@ def _read(source: str, *, for_tools: bool = False) -> bytes:
     path = Path(source)
     if path.is_dir():
         # Imported here, because reading a file needs nothing of a network's.
-        from nodes.network import load_network, policy_of, tools_policy_of
+        from nodes.network import NetworkFileError, load_network, policy_of, tools_policy_of
 
-        network = load_network(path)
+        try:
+            network = load_network(path)
+        except NetworkFileError as error:
+            raise UnreadablePolicyError(f"{path} is not the directory of a network: {error}") from error
         text = tools_policy_of(network) if for_tools else policy_of(network.genesis, network.validators)
         return text.encode()
     if for_tools:

@@ -233,20 +233,25 @@ def test_a_policy_is_exported_and_shown(
     ("arguments", "code", "message"),
     [
         (["show", "no-such-file"], 1, "No such file"),
-        (["show", "{folder}"], 6, "genesis"),
+        (["show", "{folder}"], 1, "is not the directory of a network"),
+        (["export", "{folder}"], 1, "is not the directory of a network"),
+        (["export", "{folder}", "--for-tools"], 1, "is not the directory of a network"),
         (["export", "{policy}", "--for-tools"], 1, "does not say where departments are asked"),
         (["show", "{empty}"], 1, "no quorum line"),
+        (["export", "{empty}"], 1, "no quorum line"),
+        (["export", "{junk}"], 1, "is no policy"),
         (["show", "http:///"], 1, "not the address"),
     ],
 )
 def test_a_source_without_a_policy_is_named(
     files: Callable[[str], str], capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
 ) -> None:
-    """One sentence, never a traceback."""
+    """One sentence, never a traceback, and nothing on standard output that could be kept for a policy."""
     Path(files("empty")).write_bytes(b"\n")
-    filled = [
-        argument.format(policy=files("policy.txt"), empty=files("empty"), folder=files("")) for argument in arguments
-    ]
+    Path(files("junk")).write_bytes(b"\xff\xfe" * 9)
+    places = {"policy": "policy.txt", "empty": "empty", "junk": "junk", "folder": ""}
+    filled = [argument.format(**{name: files(path) for name, path in places.items()}) for argument in arguments]
     got = main(["policy", *filled])
-    assert message in capsys.readouterr().err
-    assert got == code
+    printed = capsys.readouterr()
+    assert (got, printed.out) == (code, "")
+    assert message in printed.err
