@@ -90,7 +90,8 @@ class SharingFigures:
             told = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items() if count)
             yield kind.replace("_", " "), told or "none"
         if self.answer_median is not None:
-            yield "answered", f"half within {self.answer_median} working days, 95 % within {self.answer_p95}"
+            days = f"half within {self.answer_median} working days, 95 % within {self.answer_p95}"
+            yield "answered", days if self.answer_p95 else "all on the same day"
         yield "delivered", f"{self.rows:,} rows in {self.deliveries:,} deliveries; {self.rejected:,} not taken"
         late = Counter(breach.kind for breach in self.breaches)
         told = ", ".join(f"{count:,} to {kind}" for kind, count in sorted(late.items()))
