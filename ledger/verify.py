@@ -183,7 +183,6 @@ def ascend(items: Sequence[Any]) -> bool:
 
 # --- the bundle: canonical JSON, whose bytes stand in base64 (section 8)
 
-
 DIGEST = 32
 ENTRY = {"entry": bytes, "index": int, "path": [DIGEST]}
 RECORD = {"record": bytes, "position": int, "path": [DIGEST], "logged": ENTRY}
