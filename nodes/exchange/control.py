@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,9 @@ SOCKET_FILE = "exchange.sock"
 
 COMMANDS_MAX = 16
 """Carried out at once; more wait. Each holds a thread, and a fetch some megabytes."""
+
+ACCEPT_AGAIN_S = 0.5
+"""After a failure to accept, of which the usual one is that the process has too many open files just now."""
 
 _SOCKET_PATH_BYTES = 107
 
@@ -180,8 +184,13 @@ class ControlServer:
             self._room.acquire()
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                self._room.release()
+                if self._closing:
+                    return
+                logger.warning("cannot accept commands: %s", error)
+                time.sleep(ACCEPT_AGAIN_S)
+                continue
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             thread = threading.Thread(target=self._serve, args=(connection,), name="control", daemon=True)
             self._threads.append(thread)

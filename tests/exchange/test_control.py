@@ -1,0 +1,36 @@
+"""The socket by which a department's people speak to their node."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from nodes.exchange import control
+from nodes.exchange.control import ControlServer, ShowKey, command
+from nodes.exchange.service import Exchange
+
+
+def test_a_node_that_had_no_descriptor_left_takes_commands_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends with the next closed file does not end the socket."""
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")]
+
+    def failing_once(listener: socket.socket) -> Any:
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", failing_once)
+    monkeypatch.setattr(control, "ACCEPT_AGAIN_S", 0.0)
+    server = ControlServer(tmp_path, cast(Exchange, SimpleNamespace(recipient_key=b"\x07" * 32)))
+    try:
+        assert command(tmp_path, ShowKey()).public == b"\x07" * 32
+    finally:
+        server.close()
+    assert not failures
