@@ -108,7 +108,8 @@ class ExchangeServer:
             peer, wire = self._keys.answer(connection)
             with wire, self._admitted(peer, wire):
                 self._converse(peer, wire)
-        except ConnectionCutError as error:
+        except LedgerError as error:
+            # Cut, or what was offered is gone by now: where a chunk is waited for, no problem can be told.
             logger.info("a connection of the exchange ended: %s", error)
         except Exception:
             # Where it failed, and nothing of the conversation: questions may name persons.

@@ -107,6 +107,25 @@ def address_of_connection(two: TwoDepartments) -> Iterator[RemoteProvider]:
         remote.close()
 
 
+def test_a_delivery_that_is_gone_ends_the_connection_without_a_failure(
+    sqlite_department: Department, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was forgotten between offer and fetch; the log says so in a line, and holds no trace of a failed thread."""
+    both = two_departments(sqlite_department.database, sqlite_department.table, ITEMS, tmp_path)
+    both.grant()
+    caplog.set_level("INFO")
+    with serving(both.provider) as address:
+        remote = RemoteProvider(keys_of(MARKET, HOUSING).dial(address))
+        remote.ask(asking(), lambda _: None)
+        both.provider.forget("AY-R1", 1)
+        with pytest.raises(ConnectionCutError):
+            list(remote.chunks(0, 1))
+        remote.close()
+    both.close()
+    assert "no longer kept" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_the_requester_hears_that_rows_are_being_read(two: TwoDepartments, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it can tell a slow database from a dead connection."""
     monkeypatch.setattr(server_module, "REPORT_S", 0.0)
