@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, NoReturn, TextIO
 
 from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
@@ -62,7 +63,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the process."""
-        self.exit(ExitCode.USAGE, f"mulu: {message}; see `{self.prog} --help` [usage]\n")
+        self.exit(ExitCode.USAGE, _problem(f"{message}; see `{self.prog} --help`", "usage") + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser(called=next((word for word in arguments if not word.startswith("-")), None))
     options = parser.parse_args(arguments)
+    _check_texts(arguments, options, parser)
     try:
         choose_backend()
         code = int(options.run(options))
@@ -88,11 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _discard_output(sys.stdout, sys.stderr)
         return ExitCode.OUTPUT_CUT_OFF
     except LedgerError as error:
-        print(f"mulu: {error} [{error.code}]", file=sys.stderr)
+        print(_problem(str(error), error.code), file=sys.stderr)
         return _exit_code_of(error)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"mulu: {place}{error.strerror or error} [system]", file=sys.stderr)
+        print(_problem(f"{place}{error.strerror or error}", "system"), file=sys.stderr)
         return ExitCode.FAILED
     except ModuleNotFoundError as error:
         if (missing := (error.name or "").partition(".")[0]) in OWN_PACKAGES:
@@ -141,6 +143,25 @@ def build_parser(called: str | None) -> Parser:
         else:
             commands.add_parser(name, help=command.summary)
     return parser
+
+
+def _check_texts(words: Sequence[str], options: argparse.Namespace, parser: Parser) -> None:
+    """End the program with a usage error if a word is not in UTF-8; only the names of files may be any bytes."""
+    paths = {value for value in vars(options).values() if isinstance(value, Path)}
+    for word in words:
+        _, equals, after = word.partition("=")
+        text = after if equals and word.startswith("--") else word
+        # The bytes that are not UTF-8 have become these.
+        if any("\ud800" <= character <= "\udfff" for character in text) and Path(text) not in paths:
+            getattr(options, "parser", parser).error(f"not a text in UTF-8: {text!r}")
+
+
+def _problem(message: str, code: str) -> str:
+    """Return the one line that tells of a problem, with nothing that a terminal would act on."""
+    # Imported here, because most commands end without a problem.
+    from ledger.proofs.statement import printable
+
+    return f"mulu: {printable(message)} [{code}]"
 
 
 def _discard_output(*streams: TextIO) -> None:

@@ -119,6 +119,34 @@ def test_an_error_of_the_system_is_one_line_with_the_path(capsys: pytest.Capture
     assert str(tmp_path / "notes") in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("share", "status", "\udcff"),
+        ("share", "receipts", "--grant", "\udcff"),
+        ("share", "fetch", "AL-R1", "--out", "rows.csv", "--where", "district=\udcff", "--directory", "."),
+        ("catalog", "search", "permits", "\udcff"),
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_an_argument_that_is_no_text_ends_with_2(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """Bytes that are not UTF-8 reach the program as lone surrogates, which nothing can send or sign."""
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (ExitCode.USAGE, "")
+    check_one_line_with_code(err, "usage")
+    assert re.search(r"not a text in UTF-8: '[^']*\\udcff'", err)
+
+
+def test_a_problem_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A path with line breaks and escape sequences in its name is shown, and no terminal acts on it."""
+    code, out, err = call(capsys, "policy", "show", "no\nsuch\x1b[31m \u202efile")
+    assert (code, out) == (ExitCode.FAILED, "")
+    check_one_line_with_code(err, "unreadable_policy")
+    assert "no\\nsuch\\x1b[31m \\u202efile" in err
+
+
 def test_results_that_could_not_be_kept_are_not_computed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The directory of `--keep` is made before the run, not after it."""
     (tmp_path / "notes").write_text("a file")
