@@ -11,6 +11,7 @@ thousand rows costs little more than one for ten. No I/O here; both directions h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args
@@ -148,7 +149,7 @@ class ContentReader:
             raise BrokenContentError(f"the first block is not a header: {error}") from error
         count = len(self.header.columns)
         self._decode = _decoder_of(Any, count)
-        self._decode_without_bytes = _decoder_of(int | str | bool | None, count)
+        self._decode_without_bytes = _decoder_of(Annotated[int, Meta(le=INTEGER_MAX)] | str | bool | None, count)
 
     def _rows_of(self, body: bytes) -> list[Row]:
         rows = None
@@ -156,7 +157,7 @@ class ContentReader:
             rows = self._plain_rows(body)
             if rows is None:
                 rows = self._any_rows(body)
-        if rows is None or _has_too_large_integer(rows, body):
+        if rows is None:
             # Only where it is wrong: what is wrong could be personal.
             raise BrokenContentError(f"after {self.rows} rows a block is not rows of the header's columns")
         self.rows += len(rows)
@@ -181,12 +182,13 @@ class ContentReader:
             rows = self._decode.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        return rows if _SCALARS.issuperset(map(type, chain.from_iterable(rows))) else None
+        carried = _SCALARS.issuperset(map(type, chain.from_iterable(rows))) and not _has_too_large_integer(rows, body)
+        return rows if carried else None
 
 
 _SCALARS = frozenset(get_args(Scalar))
 _ARRAY_OF_ONE = b"\x91"
-_UNSIGNED_64 = b"\xcf"
+_TOO_LARGE = re.compile(rb"\xcf[\x80-\xff]")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -196,10 +198,10 @@ def _decoder_of(value: Any, columns: int) -> msgspec.msgpack.Decoder[list[Row]]:
 
 
 def _has_too_large_integer(rows: Sequence[Row], body: bytes) -> bool:
-    # Looking for the byte that announces one costs next to nothing, and most bodies do not have it.
-    return _UNSIGNED_64 in body and any(
-        type(value) is int and value > INTEGER_MAX for value in chain.from_iterable(rows)
-    )
+    # Looking for the bytes that such a one begins with costs next to nothing. Other values may have them inside.
+    if _TOO_LARGE.search(body) is None:
+        return False
+    return max([value for value in chain.from_iterable(rows) if type(value) is int], default=0) > INTEGER_MAX
 
 
 def _block(body: bytes) -> bytes:

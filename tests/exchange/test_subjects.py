@@ -20,18 +20,6 @@ def test_a_tag_is_half_of_an_hmac(identifiers: list[str | bytes | int]) -> None:
     assert Tagger(KEY).tags(identifiers) == b"".join(expected)
 
 
-@given(identifiers=st.lists(st.text(st.sampled_from("aZ9 -\t\0é１"), max_size=6)))
-def test_a_batch_has_the_forms_of_its_parts(identifiers: list[str]) -> None:
-    """Whether it can be taken as one text or not."""
-    assert normal_forms(identifiers) == [normal_form(one) for one in identifiers]
-
-
-@given(identifiers=st.lists(st.text(st.characters(max_codepoint=127), max_size=6), min_size=1))
-def test_plain_texts_have_the_same_forms_together(identifiers: list[str]) -> None:
-    """Control characters among them, which end lines and nothing here."""
-    assert normal_forms(identifiers) == [normal_form(one) for one in identifiers]
-
-
 @given(identifiers=st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=12)))
 def test_many_have_the_normal_forms_of_each(identifiers: list[str]) -> None:
     """What is done to all at once is what would be done to each, line ends and combining characters included."""
