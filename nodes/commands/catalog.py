@@ -74,10 +74,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     search.set_defaults(run=run_search)
     publish = _speaking(verbs, "publish", "put what a file says into the catalogue, as far as it is approved")
     publish.description = _PUBLISH_DESCRIPTION
+    publish.epilog = "example:\n  mulu catalog publish permits.toml --directory network/AY"
     publish.add_argument("file", type=Path, metavar="FILE", help="responsibility, data item and table, in TOML")
     publish.set_defaults(run=lambda arguments: publishing().publish(arguments), parser=publish)
     approve = _speaking(verbs, "approve", "approve the newest revision of a responsibility or a data item")
     approve.description = _APPROVE_DESCRIPTION
+    approve.epilog = "example:\n  mulu catalog approve AY-90 --directory network/X1"
     approve.add_argument("id", metavar="ID", help="of the responsibility or the data item")
     approve.set_defaults(run=lambda arguments: publishing().approve(arguments), parser=approve)
 

@@ -31,6 +31,28 @@ exit codes: 0 done, 2 the command was called wrongly, 5 there is nothing of this
             brackets is that of docs/refusals.md, 7 a node does not answer, or not now
 """
 
+_EXAMPLES = {
+    "request": 'AY-01-D1 --purpose "to check permits" --rows 1000 --until 2026-12-31 --directory network/AL',
+    "grant": 'AL-R1 --field "permit number" --field holder --rows 500 --directory network/AY',
+    "refuse": 'AL-R1 --reason "the purpose needs no names" --directory network/AY',
+    "withdraw": 'AL-R1 --reason "asked for by mistake" --directory network/AL',
+    "dispute": 'AL-R1 --reason "article 12 of the rules grants it" --directory network/AL',
+    "revoke": 'AL-R1 --reason "the counter was closed" --directory network/AY',
+    "object": "AY-01-D1 --kind outdated --details details.txt --directory network/AL",
+    "correct": 'AL-O1 --outcome corrected --reason "three rows were late" --directory network/AY',
+    "fetch": "AL-R1 --out permits.csv --where district=east --directory network/AL",
+    "reject": "AL-R1 2 --reason truncated --directory network/AL",
+    "receipt": "AL-R1 1 --out receipt.json --directory network/AL",
+    "verify": "receipt.json --policy policy.txt",
+    "readers": "- --directory network/AY < name.txt",
+    "forget": "AL-R1 1 --directory network/AY",
+    "status": "--department AY --status awaiting-provider",
+    "receipts": "--grant AL-R1",
+    "breaches": "--open --department AY",
+    "scores": "AY",
+}
+"""What stands after the name of each subcommand in the call that its help shows."""
+
 _MODES: tuple[Mode, ...] = ("database", "file", "service", "verification")
 _REJECTIONS: tuple[Rejection, ...] = ("beyond-grant", "tampered", "truncated", "commitment", "schema")
 
@@ -52,9 +74,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_lists(verbs)
 
 
+def _subcommand(verbs: Any, name: str, summary: str, description: str = "") -> argparse.ArgumentParser:
+    """Return the parser of a subcommand, without arguments yet."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=summary,
+        description=description or f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  mulu share {name} {_EXAMPLES[name]}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
 def _speaking(verbs: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
     """Return the parser of a subcommand that speaks for a department."""
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+    parser = _subcommand(verbs, name, summary)
     add_directory(parser)
     add_json(parser)
     parser.set_defaults(run=run, parser=parser)
@@ -63,7 +97,7 @@ def _speaking(verbs: Any, name: str, summary: str, run: Callable[[argparse.Names
 
 def _listing(verbs: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
     """Return the parser of a subcommand that asks any node."""
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+    parser = _subcommand(verbs, name, summary)
     add_node(parser)
     add_json(parser)
     parser.set_defaults(run=run, parser=parser)
@@ -142,10 +176,11 @@ def _add_data(verbs: Any) -> None:
     receipt.add_argument("grant", metavar="GRANT")
     receipt.add_argument("number", type=positive, metavar="NUMBER")
     receipt.add_argument("--out", required=True, metavar="FILE", help="new file")
-    verify = verbs.add_parser(
+    verify = _subcommand(
+        verbs,
         "verify",
-        help="check such a proof offline, against a policy",
-        description="Check the proof of a delivery offline. Exit code 3: it does not hold; 4: cannot say.",
+        "check such a proof offline, against a policy",
+        "Check the proof of a delivery offline. Exit code 3: it does not hold; 4: cannot say.",
     )
     verify.add_argument("receipt", type=Path, metavar="FILE", help="as `mulu share receipt` writes it")
     verify.add_argument(
