@@ -64,8 +64,11 @@ class GrantView(NamedTuple):
 def usable_grant(state: State, name: str, *, requester: str) -> GrantView:
     """Return the grant, under which `requester` may be delivered to as of the last block.
 
+    A successor of the requester, who may speak for it on the ledger, gets nothing here: what is delivered opens with
+    the key that the grant names, and that one the successor has not.
+
     Raises:
-        StatementRefusedError: With the code that a delivery would be refused with.
+        StatementRefusedError: Not so; with the code that the ledger has for it.
     """
     grant = state.get(grant_key(name), Grant)
     if grant is None:
