@@ -7,6 +7,7 @@ port is raced for, and a node that was killed comes back under the same address.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import resource
@@ -27,6 +28,9 @@ from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from ledger.members.founding import MemberProfile
 from nodes.disk_space import space_at
+from nodes.exchange.control import FetchData, ShowKey, command
+from nodes.exchange.messages import Question
+from nodes.exchange.service import BINDING_FILE
 from nodes.machine import memory_bytes
 from nodes.network import NodeAddress, PreparedNetwork, default_parameters, prepare_network
 from nodes.preconditions import BALLAST_BYTES, SEGMENT_BYTES, needs_of
@@ -182,6 +186,35 @@ class Launcher:
         """Return the sockets for peers, gateway and exchange, for whoever runs a node by other means than `start`."""
         node = self._nodes[code]
         return node.peer_listener, node.gateway_listener, node.exchange_listener
+
+    def bind_database(self, code: str, database: Path, tables: Mapping[str, str]) -> None:
+        """Bind a node, before it starts, to a SQLite file; `tables` has their names there, by id in the catalogue."""
+        directory = self.directory(code)
+        # A text of JSON is one of TOML: both quote alike. The path is from the directory, which may be moved.
+        path = json.dumps(os.path.relpath(database, directory))
+        lines = ["format = 1", "[database]", 'kind = "sqlite"', f"path = {path}", "[tables]"]
+        lines += [f"{json.dumps(table)} = {json.dumps(name)}" for table, name in tables.items()]
+        (directory / BINDING_FILE).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    def recipient_key(self, code: str) -> bytes:
+        """Return the public key by which deliveries to a running node are sealed.
+
+        Raises:
+            NoExchangeError: It does not run.
+        """
+        key: bytes = command(self.directory(code), ShowKey()).public
+        return key
+
+    def fetch(self, code: str, grant: str, output: Path) -> int:
+        """Have a running node fetch all that a grant opens, to a new file; return the number of the delivery.
+
+        Raises:
+            CommandFailedError: It could not be done; `code` of the error says why.
+            NoExchangeError, ConnectionCutError: The node does not run, or stopped.
+        """
+        question = Question(grant=grant, table="", fields=(), selection=())
+        fetched = command(self.directory(code), FetchData(question=question, output=str(output.absolute())))
+        return int(fetched.number)
 
     def start(self, code: str) -> None:
         """Start the node of a department, for the first time or again."""

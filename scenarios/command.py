@@ -48,7 +48,7 @@ what --keep leaves in its directory:
   report.html, report.json   for people and for programs
   policy.txt, bundles/       mulu verify out/bundles/NAME.json --policy out/policy.txt
   verify.html                the same in a browser, from the disk and without a network
-  network/                   live runs: each department's keys, journal and log
+  network/                   live runs: each department's keys, journal, log and database, and what it has fetched
 """
 
 DURATION_S = 30
@@ -170,8 +170,9 @@ def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> Si
     from ledger.crypto.backend import active_backend
     from nodes.launcher import Launcher
     from scenarios.beijing.network import NETWORK, calendar_of, profiles_of, validators_of
+    from scenarios.beijing.sharing.real_data import RealData
     from scenarios.beijing.story import BeijingStory
-    from scenarios.live import READY_TIMEOUT_S, LiveDriver
+    from scenarios.live import DATABASE_FILE, READY_TIMEOUT_S, LiveDriver
     from scenarios.report import Timing, result_of
 
     began = time.monotonic()
@@ -186,6 +187,10 @@ def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> Si
             calendar=calendar_of(city),
             engine=engine,
         )
+        data = RealData(city, options.seed)
+        for code in launcher.codes:
+            database = launcher.directory(code) / DATABASE_FILE
+            launcher.bind_database(code, database, data.fill(code, database))
         with launcher:
             launcher.start_all()
             launcher.wait_ready(READY_TIMEOUT_S)
@@ -200,7 +205,8 @@ def _run_live(options: argparse.Namespace, city: City, progress: Progress) -> Si
                 duration_ms=1000 * (options.duration or DURATION_S),
                 records=options.records,
             )
-            driver = LiveDriver(launcher, story, progress)
+            fetches = data.fetches(launcher.network.genesis.created_ms)
+            driver = LiveDriver(launcher, story, progress, fetches)
             asyncio.run(driver.play())
             played = time.monotonic()
         progress.phase("check what was left behind", 1)

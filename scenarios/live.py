@@ -1,20 +1,22 @@
 """The live driver: plays a story on real processes, through the departments' gateways.
 
 It does what the departments' own applications would do: seal records, send them, wait for the receipt, and keep it.
-When the story is over it fetches bundles; once the nodes are stopped it hands over what they left on disk.
+When the story is over it has nodes fetch data from each other's databases, and fetches bundles; once the nodes are
+stopped it hands over what they left on disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
 from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode, Height
@@ -22,11 +24,12 @@ from ledger.proofs.bundle import with_opening
 from nodes.launcher import Launcher
 from scenarios.answers import Answers
 from scenarios.evidence.checks import Bundle, Evidence
+from scenarios.evidence.deliveries import Fetched
 from scenarios.evidence.forms import read_envelope
 from scenarios.evidence.journal import read_journals
 from scenarios.evidence.network import read_genesis, read_working_days
 from scenarios.progress import Progress
-from scenarios.story import IssuedCertificate, Phase, Sealer, Story, Submission
+from scenarios.story import ACCEPTED, IssuedCertificate, Phase, PlannedFetch, Sealer, Story, Submission
 
 READY_TIMEOUT_S = 120.0
 """For all nodes to answer: 53 start in about 20 s on two quiet cores, and a loaded machine takes longer."""
@@ -46,6 +49,9 @@ IN_FLIGHT_PER_GATEWAY = 16
 """Envelopes a department's application sends before it waits for receipts."""
 
 MEDIA_TYPE = "application/vnd.mulu.envelope"
+
+DATABASE_FILE = "department.db"
+"""A department's own data, in its node's directory."""
 
 
 class RunFailedError(LedgerError):
@@ -68,10 +74,15 @@ class LiveOutcome:
 class LiveDriver:
     """Plays one story on one launched network."""
 
-    def __init__(self, launcher: Launcher, story: Story, progress: Progress) -> None:
+    def __init__(
+        self, launcher: Launcher, story: Story, progress: Progress, fetches: Sequence[PlannedFetch] = ()
+    ) -> None:
+        """Args: `fetches` are under unconditional items; the providers' nodes are bound to `DATABASE_FILE`."""
         self._launcher = launcher
         self._story = story
         self._progress = progress
+        self._fetches = fetches
+        self._fetched: list[Fetched] = []
         genesis = launcher.network.genesis
         self._sealers = {
             founder.code: Sealer(
@@ -100,6 +111,8 @@ class LiveDriver:
         async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
             for phase in self._story.phases():
                 await self._play_phase(client, phase)
+            if self._fetches:
+                await self._fetch_data(client)
             await self._fetch_bundles(client)
 
     def collect(self, root: Path) -> LiveOutcome:
@@ -118,6 +131,8 @@ class LiveDriver:
             bundle_types_expected=len({issued.type_code for issued in self._story.issued.values()}),
             policy=(root / "policy.txt").read_text(),
             calendar=read_working_days(raw_genesis),
+            fetched=self._fetched,
+            fetches_expected=len(self._fetches),
         )
         return LiveOutcome(evidence, tuple(self._answers.unexpected), tuple(self._latencies_ms))
 
@@ -193,6 +208,41 @@ class LiveDriver:
                     raise RunFailedError(f"{answer.url} answered {answer.status_code}: {answer.text[:300]}")
         receipt: Mapping[str, Any] = answer.json()
         return receipt
+
+    async def _fetch_data(self, client: httpx.AsyncClient) -> None:
+        """Have the requests granted, then let the requesters' nodes fetch, all at once; they sign for themselves."""
+        await self._play_phase(client, self._requests())
+        self._progress.phase("fetch granted data", len(self._fetches))
+
+        async def fetch(planned: PlannedFetch) -> None:
+            grant = planned.request.id
+            output = self._launcher.directory(planned.requester) / f"{grant}.jsonl"
+            try:
+                number = await asyncio.to_thread(self._launcher.fetch, planned.requester, grant, output)
+            except LedgerError as error:
+                # What is missing then is for the check to find.
+                self._progress.note(f"{planned.requester} could not fetch under {grant}: {error} [{error.code}]")
+                return
+            database = self._launcher.directory(planned.provider) / DATABASE_FILE
+            self._fetched.append(Fetched(grant, number, output, database))
+            self._progress.advance(1, height=self._height)
+
+        await asyncio.gather(*map(fetch, self._fetches))
+        self._launcher.check_running()
+
+    def _requests(self) -> Phase:
+        return Phase(
+            name="request data of other nodes",
+            submissions=tuple(
+                Submission(
+                    department=planned.requester,
+                    through=planned.requester,
+                    records=(replace(planned.request, recipient_key=self._launcher.recipient_key(planned.requester)),),
+                    expected=(ACCEPTED,),
+                )
+                for planned in self._fetches
+            ),
+        )
 
     async def _fetch_bundles(self, client: httpx.AsyncClient) -> None:
         """Fetch one bundle a type, of a certificate that the story leaves valid, and add what its issuer may show."""

@@ -47,6 +47,10 @@ CHECKS_IN_WORDS: Mapping[str, tuple[str, str]] = {
         "Lateness on record",
         "Whatever was not done in time is on the ledger as such, by itself, in the first block after its last day.",
     ),
+    "every_delivery_matches": (
+        "Data as granted",
+        "What nodes fetched from each other's databases is what was granted, row for row, and both sides signed.",
+    ),
     "every_bundle_verifies": (
         "Certificates provable",
         "A certificate of every type, taken out of the network as a file, proves itself without the network.",

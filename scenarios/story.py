@@ -16,6 +16,7 @@ from ledger.blocks.record import Record
 from ledger.crypto.signatures import Signer
 from ledger.identifiers import ChainId, CreditCode, Height, KeyId
 from ledger.proofs.bundle import Opening
+from ledger.registers.sharing.records import RequestSharing
 
 ACCEPTED = "accepted"
 
@@ -69,6 +70,17 @@ class IssuedCertificate:
     """All of its content, and its holder."""
     valid_at_end: bool
     """Whether the story leaves it valid: neither suspended, revoked nor replaced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFetch:
+    """Data that one department's node fetches from another's, under a grant that its request gets at once."""
+
+    requester: str
+    provider: str
+    """Short codes of departments with nodes."""
+    request: RequestSharing
+    """But for the recipient key, which is that of the requester's node."""
 
 
 @dataclass(frozen=True, slots=True)

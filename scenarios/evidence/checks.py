@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.proofs.verify import verify_bundle
+from scenarios.evidence.deliveries import Fetched, check_fetched
 from scenarios.evidence.forms import EvidenceError, pack, payload_leaf
 from scenarios.evidence.journal import Journal
 from scenarios.evidence.network import Signers, check_checkpoint, check_commit
@@ -74,6 +75,9 @@ class Evidence:
     policy: str = ""
     calendar: WorkingDays | None = None
     """The working days that the genesis sets."""
+    fetched: Sequence[Fetched] = ()
+    """What nodes have fetched from each other's databases."""
+    fetches_expected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +236,24 @@ def every_breach_recorded(evidence: Evidence) -> str:
     return f"{len(sharing.breaches)} breaches of {len(sharing.requests)} requests and what followed"
 
 
+def every_delivery_matches(evidence: Evidence) -> str:
+    """What a node has fetched from another is what was granted of that one's database, and both have signed for it."""
+    journal = longest(evidence)
+    if len(evidence.fetched) != evidence.fetches_expected:
+        raise EvidenceError(f"{len(evidence.fetched)} fetches ended well, {evidence.fetches_expected} were begun")
+    if not evidence.fetched:
+        return "no node fetched anything"
+    rows = check_fetched(journal, evidence.fetched)
+    return f"{rows} rows in {len(evidence.fetched)} deliveries from node to node"
+
+
 CHECKS: tuple[Callable[[Evidence], str], ...] = (
     one_block_per_height,
     equal_roots,
     every_acknowledged_record_once,
     every_planted_error_refused,
     every_breach_recorded,
+    every_delivery_matches,
     every_bundle_verifies,
 )
 

@@ -41,6 +41,7 @@ ACKNOWLEDGED = checks.every_acknowledged_record_once.__name__
 PLANTED = checks.every_planted_error_refused.__name__
 BUNDLES = checks.every_bundle_verifies.__name__
 BREACHES = checks.every_breach_recorded.__name__
+DELIVERIES = checks.every_delivery_matches.__name__
 
 BLOCK, QUORUM_CERTIFICATE, EXECUTED, CHECKPOINT = (
     FrameKind.BLOCK,
@@ -53,7 +54,7 @@ Spoil = Callable[[SmallRun], None]
 
 
 def test_every_check_holds_for_good_evidence() -> None:
-    """Six checks, each with what it counted."""
+    """Seven checks, each with what it counted."""
     results = run_checks(good_run().read())
     assert [(result.name, result.ok, result.detail) for result in results] == [
         (BLOCKS, True, "5 heights in 4 journals"),
@@ -61,8 +62,17 @@ def test_every_check_holds_for_good_evidence() -> None:
         (ACKNOWLEDGED, True, "7 records in 5 envelopes"),
         (PLANTED, True, "4 planted errors of 3 kinds"),
         (BREACHES, True, "0 breaches of 0 requests and what followed"),
+        (DELIVERIES, True, "no node fetched anything"),
         (BUNDLES, True, "1 bundles of 1 types"),
     ]
+
+
+def test_a_fetch_that_was_begun_and_did_not_end_is_found() -> None:
+    """A delivery that is missing among those that came is no delivery that matches."""
+    evidence = good_run().read()
+    evidence.fetches_expected = 1
+    (result,) = [result for result in run_checks(evidence) if result.name == DELIVERIES]
+    assert (result.ok, result.detail) == (False, "0 fetches ended well, 1 were begun")
 
 
 def test_the_ledger_is_counted_by_kind_and_code() -> None:

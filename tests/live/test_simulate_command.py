@@ -64,6 +64,19 @@ def test_the_run_is_good(run: Run) -> None:
     assert (result["departments"], result["mode"], result["unexpected"]) == (4, "live", [])
 
 
+def test_data_went_from_node_to_node(run: Run) -> None:
+    """Each department's database is kept, and so are the rows that others have fetched from it."""
+    fetched = sorted((run.out / "network").glob("*/*-N1.jsonl"))
+    assert fetched
+    rows = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in fetched)
+    assert result_of(run)["check_details"]["every_delivery_matches"] == (
+        f"{rows} rows in {len(fetched)} deliveries from node to node"
+    )
+    assert {path.parent.name for path in (run.out / "network").glob("*/department.db")} == {
+        row.code for row in first_departments(4).validators
+    }
+
+
 def test_standard_output_is_one_object_of_the_published_schema(run: Run) -> None:
     """Progress goes to standard error, a line a phase, and nothing there is a warning or a traceback."""
     jsonschema.Draft202012Validator(SCHEMA).validate(result_of(run))
@@ -79,6 +92,7 @@ def test_what_is_kept(run: Run) -> None:
         "report.json",
         "report.html",
         "policy.txt",
+        "verify.html",
         "bundles",
         "network",
     }

@@ -95,7 +95,7 @@ def test_a_failed_check_or_an_unforeseen_answer_is_no_good_result() -> None:
     run.evidence.acknowledged = []
     failed = result(run)
     assert not failed.ok
-    assert failed.sentence.startswith("1 of 6 checks does not hold: 4 departments put 5 records")
+    assert failed.sentence.startswith("1 of 7 checks does not hold: 4 departments put 5 records")
     assert "every_acknowledged_record_once  NO   nothing was acknowledged" in failed.as_text()
     unforeseen = result(unexpected=["IssueCertificate of AY: unknown_type, where the story has accepted"])
     assert not unforeseen.ok
@@ -114,7 +114,7 @@ def test_evidence_that_cannot_be_read_still_gives_a_verdict() -> None:
 def test_the_verdict_for_people_says_what_ran_and_where_it_is() -> None:
     """The sentence first; then what ran, accepted, refused with causes, certificates, checks and files."""
     text = result(mode="live", timing=TIMING).as_text({"report": "out/report.html"})
-    assert text.splitlines()[0] == "All 6 checks hold: 4 departments put 5 records on one ledger of 5 blocks."
+    assert text.splitlines()[0] == "All 7 checks hold: 4 departments put 5 records on one ledger of 5 blocks."
     for line in (
         "Ran          beijing, 4 departments, jolteon, seed 5; real processes",
         "Took         1.2 s to set up, 2.5 s to run",

@@ -51,13 +51,13 @@ def text_of(document: Element) -> str:
 
 @pytest.mark.parametrize("mode", ["live", "virtual"])
 def test_the_page_is_valid_and_tells_the_whole_run(mode: str) -> None:
-    """Verdict, the five checks in words, members, refusals with cause and next step, types, and the command."""
+    """Verdict, the checks in words, members, refusals with cause and next step, types, and the command."""
     timing = Timing.of([5.0, 8.0], set_up_s=1, run_s=2) if mode == "live" else None
     document = parse(page(mode=mode, timing=timing))
     text = text_of(document)
     assert (
         document.find(f".//{HTML}h1").text
-        == "All 6 checks hold: 4 departments put 5 records on one ledger of 5 blocks."
+        == "All 7 checks hold: 4 departments put 5 records on one ledger of 5 blocks."
     )
     for words, _ in CHECKS_IN_WORDS.values():
         assert words in text
@@ -94,7 +94,7 @@ def test_a_failed_run_says_so_first() -> None:
     run.evidence.acknowledged = []
     document = parse(page(run))
     assert document.find(f".//{HTML}title").text.startswith("Not all is well")
-    assert document.find(f".//{HTML}h1").text.startswith("1 of 6 checks does not hold")
+    assert document.find(f".//{HTML}h1").text.startswith("1 of 7 checks does not hold")
     assert "fails Nothing lost, nothing twice" in text_of(document)
     assert "nothing was acknowledged" in text_of(document)
 
