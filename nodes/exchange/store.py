@@ -16,6 +16,7 @@ from typing import Any
 
 from ledger.encoding import decode
 from ledger.errors import StorageFailedError
+from nodes.exchange.errors import NoRoomError
 from nodes.exchange.messages import Offer, Question
 
 SCHEMA_VERSION = 1
@@ -92,7 +93,10 @@ class Received:
 
 
 class ExchangeStore:
-    """The open database. Used from any thread; one at a time gets in."""
+    """The open database. Used from any thread; one at a time gets in.
+
+    Whatever changes something raises `NoRoomError`, and has changed nothing, where the disk does not take it.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the database, or make it.
@@ -101,6 +105,7 @@ class ExchangeStore:
             StorageFailedError: The file is of another version, or no database.
         """
         self._lock = threading.Lock()
+        self._path = path
         path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -243,12 +248,14 @@ class ExchangeStore:
 
     def _overwrite_what_was(self) -> None:
         """Empty the write-ahead log, where former values would stand until it is full."""
-        with self._lock:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._change("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _change(self, statement: str, *values: Any) -> None:
-        with self._lock:
-            self._connection.execute(statement, values)
+        try:
+            with self._lock:
+                self._connection.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise NoRoomError(f"{self._path} cannot be written: {error}") from error
 
     def _rows(self, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
         with self._lock:

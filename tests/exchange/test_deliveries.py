@@ -11,6 +11,7 @@ import pytest
 from ledger.errors import LedgerError
 from ledger.registers.sharing.records import RevokeGrant
 from ledger.registers.sharing.values import DeliveryStatus
+from nodes.exchange.errors import NoRoomError
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.outputs import OutputError
 from tests.exchange.departments_database import ITEMS, PERMITS, Department
@@ -273,6 +274,22 @@ def test_a_file_in_the_place_of_the_output_is_not_forgotten(two: TwoDepartments,
     kept = two.requester_store.received("AY-R1", 1)
     assert kept is not None
     assert kept.commitment_key is None
+
+
+@pytest.mark.parametrize("side", ["provider", "requester"])
+def test_a_store_without_room_is_said_so(two: TwoDepartments, tmp_path: Path, side: str) -> None:
+    """Nothing is stated or written; once there is room, the same question goes through."""
+    two.grant()
+    store = two.provider_store if side == "provider" else two.requester_store
+    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    # More than the pages that are there can hold.
+    many = tuple(f"{number:0200d}" for number in range(100))
+    with pytest.raises(NoRoomError, match=r"exchange\.db cannot be written"):
+        two.fetch(tmp_path / "rows.jsonl", name=("王芳", *many[1:]))
+    assert not (tmp_path / "rows.jsonl").exists()
+    store._connection.execute("PRAGMA max_page_count = 1000000")
+    assert two.fetch(tmp_path / "rows.jsonl", name=("王芳", *many[1:])).rows == 1
 
 
 class Repeating(DirectConnection):
