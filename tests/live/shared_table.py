@@ -22,7 +22,7 @@ from ledger.registers.directories.records import (
 )
 from ledger.registers.sharing.records import RequestSharing
 from nodes.exchange.control import ShowKey, TellLedger, command
-from nodes.exchange.databases import SqliteBinding, columns_with_items
+from nodes.exchange.databases import PostgresBinding, SqliteBinding, columns_with_items
 from nodes.exchange.databases.binding import Binding
 from nodes.exchange.databases.opening import open_database
 from nodes.exchange.service import BINDING_FILE
@@ -63,21 +63,25 @@ def code_with(role: str) -> str:
     return next(row.code for row in load_city().first(4).departments if role in row.profile.roles)
 
 
-def bind(launcher: Launcher, database: Path, table: str, *, subject: str) -> None:
-    """Bind the owner's node, before it starts, to a table of a SQLite file."""
+def bind(launcher: Launcher, database: Path | PostgresBinding, table: str, *, subject: str) -> None:
+    """Bind the owner's node, before it starts, to a table of a SQLite file or of a PostgreSQL server."""
+    if isinstance(database, PostgresBinding):
+        how = f'kind = "postgresql"\nreader = "{database.reader}"\nsteward = "{database.steward}"\n'
+    else:
+        how = f'kind = "sqlite"\npath = "{database}"\n'
     (launcher.directory(OWNER) / BINDING_FILE).write_text(
-        f'format = 1\n[database]\nkind = "sqlite"\npath = "{database}"\n'
-        f'[tables]\n"{TABLE}" = "{table}"\n[subjects]\n"{TABLE}" = "{subject}"\n'
+        f'format = 1\n[database]\n{how}[tables]\n"{TABLE}" = "{table}"\n[subjects]\n"{TABLE}" = "{subject}"\n'
     )
 
 
-def publish(launcher: Launcher, database: Path, table: str, items: Mapping[str, str]) -> None:
+def publish(launcher: Launcher, database: Path | PostgresBinding, table: str, items: Mapping[str, str]) -> None:
     """Put the table into the catalogue, as it is in the database.
 
     Args:
         items: Information item by column.
     """
-    binding = Binding(format=1, database=SqliteBinding(str(database)), tables={TABLE: table})
+    found = database if isinstance(database, PostgresBinding) else SqliteBinding(str(database))
+    binding = Binding(format=1, database=found, tables={TABLE: table})
     columns = columns_with_items(open_database(binding).describe(table), dict(items))
     duty = PublishResponsibility(id="AY-77", revision=1, office="", name_zh="许可", name_en="Permits", legal_basis="")
     tell(launcher, OWNER, duty)
