@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nodes.commands.gateway_client import NotAGatewayError, ask, check_address
-from nodes.commands.trace import DEFAULT_NODE
 
 VARIABLE = "MULU_DIRECTORY"
+DEFAULT_NODE = "http://127.0.0.1:8000"
 
 TIMEOUT_S = 30.0
 """How long a gateway may take for an answer: a few milliseconds, but for a busy node that catches up."""

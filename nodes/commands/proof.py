@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import urllib.parse
 from collections.abc import Callable, Iterable
@@ -26,7 +25,7 @@ from ledger.proofs.tlog_policy import TlogPolicy, Witness, parse_tlog_policy
 from ledger.proofs.tlog_proof import ProofExtra, TlogProof, parse_tlog_proof
 from ledger.registers.certificates.identifier import parse_identifier
 from nodes.commands.gateway_client import NotAGatewayError, ask, check_address, fetch
-from nodes.commands.trace import DEFAULT_NODE
+from nodes.commands.options import add_node
 from nodes.exit_codes import ExitCode
 
 T = TypeVar("T")
@@ -71,13 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", metavar="WHAT", help="identifier of a certificate, or the number of a log entry")
-    parser.add_argument(
-        "--node",
-        type=check_address,
-        default=os.environ.get("MULU_NODE", DEFAULT_NODE),
-        metavar="URL",
-        help=f"gateway of any node of the network (MULU_NODE, or {DEFAULT_NODE})",
-    )
+    add_node(parser)
     parser.add_argument("--record", type=int, metavar="N", help="prove this record of the entry too, from 0")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--cose", action="store_true", help="fetch a COSE Receipt by the node instead of a tlog-proof")

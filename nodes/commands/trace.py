@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 import urllib.parse
@@ -15,7 +14,8 @@ from typing import Any
 from ledger.errors import CheckCharacterError
 from ledger.proofs.statement import printable
 from ledger.registers.certificates.identifier import parse_identifier
-from nodes.commands.gateway_client import NotAGatewayError, ask, check_address, fetch
+from nodes.commands.gateway_client import NotAGatewayError, ask, fetch
+from nodes.commands.options import add_node
 from nodes.commands.verify import read_file, text_of, time_ms
 from nodes.exit_codes import ExitCode
 from nodes.tracing.chain import Chain, name_of
@@ -34,12 +34,10 @@ examples:
 The bundle from the issuer adds the deliveries of data that it had received; a node cannot tell of them. Formats: text,
 json (the node's answer with the proofs), mermaid, dot (Graphviz), prov (W3C PROV-JSON).
 
-exit codes: 0 found; 2 the identifier is mistyped or the command was called wrongly; 3 a proof contradicts the node;
-            4 with --policy: something is not proven yet; 5 the ledger has no such certificate; 6 the bundle proves
-            nothing; 7 the node does not answer
+exit codes: 0 found; 1 what answers is no gateway, or speaks of another certificate; 2 the identifier is mistyped or the
+            command was called wrongly; 3 a proof contradicts the node; 4 with --policy: something is not proven yet;
+            5 the ledger has no such certificate; 6 the bundle proves nothing; 7 the node does not answer
 """
-
-DEFAULT_NODE = "http://127.0.0.1:8000"
 
 TIMEOUT_S_MAX = 3_600
 """Far longer than any gateway takes, and within what a socket can be told."""
@@ -57,13 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("certificate", metavar="CERTIFICATE", help="identifier of the certificate (GB/T 36904)")
-    parser.add_argument(
-        "--node",
-        type=check_address,
-        default=os.environ.get("MULU_NODE", DEFAULT_NODE),
-        metavar="URL",
-        help=f"gateway of any node of the network (MULU_NODE, or {DEFAULT_NODE})",
-    )
+    add_node(parser)
     parser.add_argument("--timeout", type=_timeout_s, default=10.0, metavar="SECONDS", help="how long to wait (10)")
     parser.add_argument("--policy", type=Path, metavar="POLICY", help="prove each step under this policy")
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="bundle by the issuer, to show deliveries from")
