@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
@@ -32,6 +33,9 @@ RETRY_AFTER_S = 1
 
 _PHONE_DIGITS_MIN = 8
 """Fewer digits are a height, a limit or an index, and stay in what is said of them."""
+
+_WHOLE_MAX = 40
+"""Characters of a value that a message may have cut off behind them."""
 
 
 class Kind(NamedTuple):
@@ -203,8 +207,20 @@ def _without_echo(detail: str, request: Request) -> str:
     """Return `detail` without the values that stood in the path or the query of a request; short numbers stay."""
     values = map(str, (*request.path_params.values(), *request.query_params.values()))
     sent = {value for value in values if value and not (value.isdecimal() and len(value) < _PHONE_DIGITS_MIN)}
-    if not sent:
-        return detail
-    # The longest first: one value may be a part of another.
-    any_of_them = "|".join(map(re.escape, sorted(sent, key=len, reverse=True)))
-    return re.sub(rf"(?<!\w)(?:{any_of_them})(?!\w)", "\N{HORIZONTAL ELLIPSIS}", detail)
+    # The longest first: one value may be a part of another. A message has a value as it came or in Python's notation.
+    for value in sorted(sent, key=len, reverse=True):
+        for spelling in (value, repr(value)[1:-1]):
+            detail = _without(detail, spelling)
+    return detail
+
+
+def _without(detail: str, text: str) -> str:
+    """Return `detail` with an ellipsis for each `text`, and for the beginning of a long one that was cut off."""
+    pattern = rf"(?<!\w){re.escape(text[:_WHOLE_MAX])}" + (r"(?!\w)" if len(text) <= _WHOLE_MAX else "")
+    first, *others = re.split(pattern, detail)
+    rest = text[_WHOLE_MAX:]
+    kept = [first]
+    for part in others:
+        cut_off = takewhile(lambda pair: pair[0] == pair[1], zip(part, rest, strict=False))
+        kept.append(part[sum(1 for _ in cut_off) :])
+    return "\N{HORIZONTAL ELLIPSIS}".join(kept)

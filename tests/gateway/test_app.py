@@ -38,6 +38,10 @@ def test_what_is_not_listed_is_not_there(client: Client, path: str) -> None:
         ("/api/v1/certificates/王芳/trace", "got '…'"),
         ("/api/v1/blocks/13800000001", "there is no block …; the newest is"),
         ("/api/v1/blocks/999", "there is no block 999"),
+        ("/api/v1/state/requests/王芳%E2%80%AE%0A", "there is no request for data '…' as of block"),
+        (f"/tile/0/{'x001/' * 30}王芳", "not the path of a tile: '…'"),
+        (f"/tile/0/{'x001/' * 18}王芳/000", "not the path of a tile: '…'"),
+        (f"/tile/0/王芳{'x001/' * 30}", "not the path of a tile: '…'"),
     ],
 )
 def test_what_was_sent_is_not_repeated(client: Client, path: str, left: str) -> None:
