@@ -227,14 +227,16 @@ def test_a_long_body_is_refused_by_its_stated_length(client: Client) -> None:
 def test_a_body_that_does_not_come_ends_the_request(
     client: Client, node: MemoryNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who opens a request and sends nothing does not keep it open."""
+    """Who opens a request and sends nothing keeps neither it nor the connection open."""
     monkeypatch.setattr("nodes.gateway.routes.envelopes.BODY_TIMEOUT_S", 0.01)
 
     async def never() -> AsyncIterator[bytes]:
         yield b"\x00"
         await asyncio.Event().wait()
 
-    problem(client.submit(never()), 408, "request_timeout")  # type: ignore[arg-type]
+    answer = client.submit(never())  # type: ignore[arg-type]
+    problem(answer, 408, "request_timeout")
+    assert answer.headers["connection"] == "close"
 
 
 # Nothing in these is pooled, so that one node serves all examples.

@@ -159,7 +159,9 @@ async def _read_body(request: Request) -> bytes:
                 if len(body) > ENVELOPE_BYTES_MAX:
                     raise _oversize()
     except TimeoutError:
-        raise ProblemError("request_timeout", f"the body took longer than {BODY_TIMEOUT_S:g} s") from None
+        detail = f"the body took longer than {BODY_TIMEOUT_S:g} s"
+        # What still comes would be read for as long as it does.
+        raise ProblemError("request_timeout", detail, headers={"Connection": "close"}) from None
     return bytes(body)
 
 
