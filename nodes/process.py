@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import os
@@ -83,8 +84,7 @@ def bind(host: str, port: int, purpose: str) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortInUseError(
-            f"cannot listen for {purpose} on {host}:{port}: {error.strerror}; "
-            "stop who listens there, or give the node another port in network.json"
+            f"cannot listen for {purpose} on {host}:{port}: {error.strerror}; {_remedy(error)}"
         ) from error
     return listener
 
@@ -93,6 +93,15 @@ class PortInUseError(LedgerError):
     """A port this node needs is taken, or may not be used; free it or choose another in `network.json`."""
 
     code = "port_in_use"
+
+
+def _remedy(error: OSError) -> str:
+    """Return what to do about an address that cannot be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return "stop who listens there, or give the node another port in network.json"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are the system's: give the node another one in network.json"
+    return "this machine has no such address: name one of its own with --listen"
 
 
 def run_node(
