@@ -77,10 +77,20 @@ def usable_grant(state: State, name: str, *, requester: str) -> GrantView:
         raise StatementRefusedError(SharingRefusal.NOT_THE_REQUESTER)
     if grant.status is not GrantStatus.LIVE:
         raise StatementRefusedError(SharingRefusal.GRANT_ENDED)
-    # Days in this spelling sort as they follow each other.
-    if grant.last_day < format_day(state.calendar.day_at(state.time_ms)):
+    if _is_over(state, grant):
         raise StatementRefusedError(SharingRefusal.GRANT_EXPIRED)
     return GrantView(grant, owner_of_grant(state, grant))
+
+
+def has_ended(state: State, name: str) -> bool:
+    """Return whether nothing can be delivered under a grant any more, whoever asks."""
+    grant = state.get(grant_key(name), Grant)
+    return grant is None or grant.status is not GrantStatus.LIVE or _is_over(state, grant)
+
+
+def _is_over(state: State, grant: Grant) -> bool:
+    # Days in this spelling sort as they follow each other.
+    return grant.last_day < format_day(state.calendar.day_at(state.time_ms))
 
 
 def owner_of_grant(state: State, grant: Grant) -> str:

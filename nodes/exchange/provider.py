@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ledger.crypto.sealing import ENTROPY_BYTES, Scope
 from ledger.errors import LedgerError
@@ -35,7 +36,7 @@ from nodes.exchange.errors import (
     QuestionError,
     StatementRefusedError,
 )
-from nodes.exchange.ledger import Ledger, delivery_of, published_table, reported_drift, usable_grant
+from nodes.exchange.ledger import Ledger, delivery_of, has_ended, published_table, reported_drift, usable_grant
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.preparation import Source, prepare_delivery
 from nodes.exchange.store import ExchangeStore, Sent, SentStep
@@ -86,6 +87,8 @@ class Provider:
         self._store = store
         self._entropy = entropy
         self._turns = Turns()
+        self._unreleased: set[str] = set()
+        """Grants of which the log has said that the database is still open to them."""
 
     def offer(self, requester: str, question: Question, report: Callable[[int], None]) -> Offer:
         """Return a delivery that answers `question` and is on the ledger, prepared now or before a cut.
@@ -141,6 +144,22 @@ class Provider:
                 self._folder.remove(stem(sent.grant, sent.number) + SEALED)
                 self._store.settle_sent(sent.grant, sent.number)
 
+    def release(self) -> None:
+        """Close the database to grants that have ended. What cannot be closed now is tried again by the next call."""
+        if (database := self._bound.database) is None:
+            return
+        for grant in self._store.opened():
+            if not self._ledger.ask(partial(has_ended, name=grant)):
+                continue
+            try:
+                with self._turns.at(grant):
+                    database.release(grant)
+                    self._store.drop_opened(grant)
+            except LedgerError as error:
+                if grant not in self._unreleased:
+                    logger.warning("the database is still open to grant %s: %s [%s]", grant, error, error.code)
+                self._unreleased.add(grant)
+
     def served(self, identifier: str) -> list[Served]:
         """Return the deliveries that were about the subject with this identifier, rejected ones among them.
 
@@ -172,6 +191,7 @@ class Provider:
         entry = self._ledger.ask(lambda state: self._table_for(state, grant, question.table))
         assert self._bound.database is not None, "a table was found, so there is a database"
         source = Source.of(grant, question, entry, self._bound.database, self._bound.tables[entry.id])
+        self._store.add_opened(grant.id)
         subject_key = self._entropy(SUBJECT_KEY_BYTES)
         try:
             prepared = prepare_delivery(

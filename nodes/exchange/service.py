@@ -32,7 +32,7 @@ STORE_FILE = "exchange.db"
 OUTBOX_FOLDER, INBOX_FOLDER = "outbox", "inbox"
 
 SETTLE_S = 5.0
-"""Between two looks at which deliveries were answered: their bytes lie on the disk a little longer, sealed."""
+"""Between two looks at which deliveries were answered, whose sealed bytes can go, and at which grants have ended."""
 
 
 class Exchange:
@@ -98,9 +98,10 @@ class Exchange:
         while not self._node.progress.closed:
             try:
                 await asyncio.to_thread(self.provider.settle)
+                await asyncio.to_thread(self.provider.release)
             except Exception:
                 # What is not cleared up now is cleared up by the next look, or after the next start.
-                logger.exception("deliveries that were answered could not be cleared up")
+                logger.exception("what is over could not be cleared up")
             await asyncio.sleep(SETTLE_S)
 
 

@@ -1,7 +1,8 @@
 """`exchange.db`: what a node keeps of each delivery beside the data, so that a crash changes nothing.
 
-One row a delivery and side. The keys in it open commitments and subject tags; `forget` destroys them, and overwrites
-where they stood. Nothing here is needed to follow the ledger.
+One row a delivery and side, and one for each grant that the department's database is open to. The keys in it open
+commitments and subject tags; `forget` destroys them, and overwrites where they stood. Nothing here is needed to follow
+the ledger.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ CREATE TABLE received (
     question BLOB, offer BLOB NOT NULL, commitment_key BLOB, output TEXT NOT NULL, mark TEXT NOT NULL,
     PRIMARY KEY (grant_id, number)
 ) WITHOUT ROWID;
+CREATE TABLE opened (grant_id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -181,6 +183,18 @@ class ExchangeStore:
         """Forget a delivery that the ledger has refused: nobody has ever seen anything of it."""
         self._change("DELETE FROM sent WHERE grant_id = ? AND number = ?", grant, number)
         self._overwrite_what_was()
+
+    def add_opened(self, grant: str) -> None:
+        """Keep that the database may have been opened to a grant. Doing it again changes nothing."""
+        self._change("INSERT OR IGNORE INTO opened VALUES (?)", grant)
+
+    def opened(self) -> list[str]:
+        """Return the grants that the database may be open to, ascending."""
+        return [grant for (grant,) in self._rows("SELECT grant_id FROM opened ORDER BY 1")]
+
+    def drop_opened(self, grant: str) -> None:
+        """Forget that the database was opened to a grant: it is so no more."""
+        self._change("DELETE FROM opened WHERE grant_id = ?", grant)
 
     # As a requester
 

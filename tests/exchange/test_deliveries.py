@@ -11,6 +11,7 @@ import pytest
 from ledger.errors import LedgerError
 from ledger.registers.sharing.records import RevokeGrant
 from ledger.registers.sharing.values import DeliveryStatus
+from nodes.exchange.databases import DatabaseBusyError
 from nodes.exchange.errors import NoRoomError
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.outputs import OutputError
@@ -158,6 +159,38 @@ def test_an_expired_grant_delivers_nothing(two: TwoDepartments, tmp_path: Path) 
     (tmp_path / "provider" / "outbox" / "AY-R1-1.tags").unlink()
     two.small.execute(time_ms=two.small.genesis.created_ms + 6 * DAY_MS)
     expect_refusal(two, tmp_path / "rows.jsonl", "grant_expired")
+
+
+def test_the_database_is_closed_to_a_grant_that_has_ended(
+    two: TwoDepartments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, also after a restart; not before the end; and what stands in the way now is tried again."""
+    release, released = two.database.release, list[str]()
+    busy = [DatabaseBusyError("a session reads the table")]
+
+    def recorded(grant: str) -> None:
+        if busy:
+            raise busy.pop()
+        release(grant)
+        released.append(grant)
+
+    monkeypatch.setattr(two.database, "release", recorded)
+    two.grant()
+    two.grant("AY-R2", last_day="2025-09-20")
+    for name in ("AY-R1", "AY-R2"):
+        two.fetch(tmp_path / f"{name}.jsonl", grant=name)
+    two.provider.release()
+    assert busy
+    assert not released
+    assert two.small.put(HOUSING, RevokeGrant(grant="AY-R1", reason="misused")) == ["accepted"]
+    two.provider.release()
+    two.restart()
+    two.provider.release()
+    assert released == ["AY-R1"]
+    two.small.execute(time_ms=two.small.genesis.created_ms + 6 * DAY_MS)
+    for _ in range(2):
+        two.provider.release()
+    assert released == ["AY-R1", "AY-R2"]
 
 
 def test_an_unknown_grant_and_one_of_another_department_deliver_nothing(two: TwoDepartments, tmp_path: Path) -> None:
