@@ -222,7 +222,7 @@ def _load_signer(path: Path, directory: int, name: KeyName, passphrase: bytes | 
 def _signer_of(path: Path, directory: int, file: str, passphrase: bytes | None) -> SigningKey:
     key = _load(path, directory, file, passphrase)
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeystoreError(f"{path / file} holds a {type(key).__name__}, not an Ed25519 key")
+        raise KeystoreError(f"{path / file} holds another sort of key than Ed25519 ({type(key).__name__})")
     return SigningKey(key)
 
 
@@ -259,12 +259,19 @@ def _load(path: Path, directory: int, name: str, passphrase: bytes | None) -> Pr
 def _read(path: Path, directory: int, name: str) -> bytes:
     """Return the content of a file that nobody else could have read or written. What is checked is what is read."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        # Without waiting: at a pipe in the place of a key it would be for ever.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except OSError as error:
         raise KeystoreError(f"{path / name} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        _check_private(path / name, os.fstat(descriptor), 0o600)
-        return file.read(FILE_BYTES_MAX)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeystoreError(f"{path / name} is not a file")
+        _check_private(path / name, status, 0o600)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(FILE_BYTES_MAX)
+    finally:
+        os.close(descriptor)
 
 
 def _check_private(path: Path, status: os.stat_result, allowed: int) -> None:

@@ -7,6 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,6 +144,16 @@ def test_links_are_not_followed(keys: Path, tmp_path: Path) -> None:
     (keys / "log.pem").rename(tmp_path / "log.pem")
     (keys / "log.pem").symlink_to(tmp_path / "log.pem")
     with pytest.raises(KeystoreError, match=r"log\.pem cannot be read"):
+        Keystore.open(keys)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
+def test_what_is_no_file_is_refused(keys: Path, make: Callable[[Path], None]) -> None:
+    """A directory or a pipe in the place of a key is named, and nobody waits for what comes out of it."""
+    (keys / "log.pem").unlink()
+    make(keys / "log.pem")
+    (keys / "log.pem").chmod(0o600)
+    with pytest.raises(KeystoreError, match=r"log\.pem is not a file"):
         Keystore.open(keys)
 
 
