@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from ledger.identifiers import CreditCode
-from nodes.exchange.errors import NoExchangeError, ProviderNotReadyError, ProviderRefusedError
+from nodes.exchange.errors import ConnectionCutError, NoExchangeError, ProviderNotReadyError, ProviderRefusedError
 from nodes.exchange.messages import Get, Greeting, Offer, Problem, Question, SealedQuestion, Working, answers, greetings
 from nodes.exchange.wire import ExchangeAddress, ExchangeKeys, Wire
 
@@ -35,10 +35,14 @@ class RemoteProvider:
 
         Raises:
             ProviderRefusedError, ProviderNotReadyError: There is none; `code` is the provider's.
-            ConnectionCutError: The connection broke.
+            ConnectionCutError: The connection broke, or the provider's key is one that nothing can be sealed to.
         """
         self._greeting = self._greeting or self._wire.hear(greetings)
-        self._wire.tell(SealedQuestion.of(question, self._greeting))
+        try:
+            sealed = SealedQuestion.of(question, self._greeting)
+        except ValueError as error:
+            raise ConnectionCutError("the provider greets with a key that nothing can be sealed to") from error
+        self._wire.tell(sealed)
         while True:
             match self._wire.hear(answers):
                 case Offer() as offer:

@@ -68,7 +68,11 @@ class SealedQuestion(Canonical, tag="exchange-sealed-question", kw_only=True):
 
     @classmethod
     def of(cls, question: Question, greeting: Greeting) -> SealedQuestion:
-        """Seal a question. Who asks, and whom, is known from the connection."""
+        """Seal a question. Who asks, and whom, is known from the connection.
+
+        Raises:
+            ValueError: The key of the greeting is of small order.
+        """
         public = X25519PublicKey.from_public_bytes(greeting.question_key)
         return cls(sealed=SUITE.encrypt(question.encode(), public, info=_QUESTION_INFO))
 

@@ -16,7 +16,7 @@ from ledger.identifiers import CreditCode
 from nodes.exchange import server as server_module
 from nodes.exchange.client import RemoteProvider, dialler
 from nodes.exchange.errors import ConnectionCutError, NoExchangeError
-from nodes.exchange.messages import Offer, Problem, Question, SealedQuestion, answers, greetings
+from nodes.exchange.messages import Greeting, Offer, Problem, Question, SealedQuestion, answers, greetings
 from nodes.exchange.provider import Provider
 from nodes.exchange.requester import Connection
 from nodes.exchange.server import ExchangeServer
@@ -105,6 +105,15 @@ def address_of_connection(two: TwoDepartments) -> Iterator[RemoteProvider]:
         yield remote
     finally:
         remote.close()
+
+
+def test_a_greeting_that_nothing_can_be_sealed_to_is_a_broken_connection() -> None:
+    """A key of small order would show the question to anybody."""
+    requester, provider = map(Wire, socket.socketpair())
+    with requester, provider:
+        provider.tell(Greeting(question_key=bytes(32)))
+        with pytest.raises(ConnectionCutError, match="nothing can be sealed to"):
+            RemoteProvider(requester).ask(asking(), lambda _: None)
 
 
 def test_a_delivery_that_is_gone_ends_the_connection_without_a_failure(
