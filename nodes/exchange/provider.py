@@ -102,7 +102,7 @@ class Provider:
             QuestionError, ColumnNotGrantedError, FieldNotHeldError, TableNotBoundError: It cannot be answered.
             DeliveryOpenError: The delivery before answers another question and is not settled.
             DeliveryBusyError: Another connection is at it.
-            DeliveryLostError: The bytes of the open delivery are gone.
+            DeliveryLostError: The bytes of the open delivery are gone, or were forgotten on purpose.
             SchemaDriftedError: The table is not as the catalogue says; the ledger was told.
             LedgerError: What the database or the ledger raises.
         """
@@ -116,6 +116,8 @@ class Provider:
                 sent = self._prepare(grant, number, question, report)
             if sent.step is SentStep.SEALED:
                 self._state(sent)
+            if sent.question is None:
+                raise DeliveryLostError(f"delivery {number} under {grant.id} was forgotten here before it was answered")
             if sent.question != question:
                 raise DeliveryOpenError(
                     f"delivery {number} under {grant.id} answers another question: fetch that one first, or reject it"

@@ -294,6 +294,16 @@ def test_what_was_forgotten_is_gone(two: TwoDepartments, tmp_path: Path) -> None
         assert kept.commitment_key not in file.read_bytes(), file
 
 
+def test_an_open_delivery_that_was_forgotten_is_lost(two: TwoDepartments, tmp_path: Path) -> None:
+    """No question gets it any more, the same one neither: the requester is told to reject it."""
+    two.grant()
+    two.provider.offer(two.requester._ledger.me, asking(), lambda _: None)
+    two.provider.forget("AY-R1", 1)
+    with pytest.raises(LedgerError) as refused:
+        two.fetch(tmp_path / "rows.jsonl")
+    assert refused.value.code == "delivery_lost"
+
+
 def test_a_file_in_the_place_of_the_output_is_not_forgotten(two: TwoDepartments, tmp_path: Path) -> None:
     """It may be anything; who forgets hears of it, and the keys are gone in any case."""
     two.grant()
