@@ -33,6 +33,8 @@ BREACHES_MAX = 3
 DEADLINES_PER_BLOCK = 1_000
 THE_AUTHORITY = "directory_authority"
 SHARING_AT = 9
+WITHOUT_EFFECT = frozenset({"sharing.report_drift"})
+"""Records of sharing that touch no deadline. No city here sets other terms or disputes what became of an objection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +177,12 @@ class _Reader:
         for height in range(1, journal.height + 1):
             self._pass_deadlines(height, journal.block_at(height).time_ms)
             for record in by_height.get(height, ()):
-                if record.code == ACCEPTED and (rule := self._rules.get(record.kind)) is not None:
+                if record.code != ACCEPTED or record.kind in WITHOUT_EFFECT:
+                    continue
+                if (rule := self._rules.get(record.kind)) is not None:
                     rule(record)
+                elif record.kind.startswith("sharing."):
+                    raise EvidenceError(f"height {height}: what {record.kind} does to deadlines is not known here")
         return self._sharing
 
     # ------------------------------------------------------------------------------------------- deadlines
