@@ -37,5 +37,5 @@ def run_dying(
                 deadly.unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    Provider.chunks = chunks  # type: ignore[method-assign]
+    Provider.chunks = chunks  # type: ignore[assignment, method-assign]
     _run_child(directory, peer_listener, gateway_listener, exchange_listener, lifeline, options)

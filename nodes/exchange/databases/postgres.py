@@ -10,7 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator
 
-from psycopg import ServerCursor, errors, sql
+from psycopg import OperationalError, ServerCursor, errors, sql
+from psycopg.adapt import Transformer
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 
 from ledger.content import Row
 from ledger.registers.catalogue import Column
@@ -21,7 +24,8 @@ from nodes.exchange.databases.postgres_check import check_enforced
 from nodes.exchange.databases.postgres_roles import drop_role, has_role, lock_out, make_role, role_of
 from nodes.exchange.databases.postgres_schema import Relation, checked_relation, describe
 from nodes.exchange.databases.postgres_session import LOCK_WAIT_S, Connection, deliver_text, transaction
-from nodes.exchange.databases.scalars import BatchSize
+from nodes.exchange.databases.scalars import SAMPLES, BatchSize
+from nodes.exchange.read_ahead import read_ahead
 
 _IN_ORDER_OF_THE_DISK = """
     SET LOCAL enable_indexscan TO off;
@@ -30,6 +34,9 @@ _IN_ORDER_OF_THE_DISK = """
     SET LOCAL synchronize_seqscans TO off;
 """
 """Leaves the plans that visit pages in ascending order. Sorting by `ctid` would need a right on it, and a sort."""
+
+CURSOR = "granted"
+"""Name of the one cursor of a session."""
 
 
 class PostgresDatabase:
@@ -68,11 +75,11 @@ class PostgresDatabase:
 
     def stream(self, query: GrantedQuery) -> Generator[list[Row], None, None]:
         """See `Database.stream`. Holds one transaction open, which a server may bound with its timeouts."""
-        with self._granted(query) as cursor:
-            size = BatchSize()
-            while rows := cursor.fetchmany(size.rows):
-                size.learn(rows)
-                yield rows
+        with self._granted(query) as cursor, contextlib.closing(read_ahead(_fetched(cursor))) as results:
+            transformer = Transformer(cursor)
+            for result in results:
+                transformer.set_pgresult(result)
+                yield transformer.load_rows(0, result.ntuples, tuple)
 
     def exists(self, query: GrantedQuery) -> bool:
         """See `Database.exists`."""
@@ -100,7 +107,7 @@ class PostgresDatabase:
                 statement = sql.SQL("{} ORDER BY {}").format(statement, order)
             else:
                 connection.execute(_IN_ORDER_OF_THE_DISK)
-            with connection.cursor(name="granted") as cursor:
+            with connection.cursor(name=CURSOR) as cursor:
                 deliver_text(cursor.adapters)
                 try:
                     cursor.execute(statement, values)
@@ -118,6 +125,26 @@ class PostgresDatabase:
             raise NotEnforcedError(f"the role of grant {grant} must be changed, and the binding names no steward")
         with transaction(self._steward, read_only=False, lock_wait_s=self._lock_wait_s) as connection:
             yield connection
+
+
+def _fetched(cursor: ServerCursor[Row]) -> Generator[PGresult, None, None]:
+    """Yield what the server gives of a cursor, a batch at a time, not yet values of Python.
+
+    Each batch is one blocking call into libpq, which needs the interpreter's lock once. psycopg's own calls need it for
+    every few kilobytes that arrive, and would wait for it while other threads make values and seal them.
+    """
+    server, size = cursor.connection.pgconn, BatchSize()
+    while True:
+        result = server.exec_(f"FETCH FORWARD {size.rows} FROM {CURSOR}".encode())
+        if result.status != ExecStatus.TUPLES_OK:
+            error = errors.error_from_result(result)
+            # libpq's own failures have no state: the connection is gone.
+            raise error if error.sqlstate else OperationalError()
+        if not (rows := result.ntuples):
+            return
+        columns, step = range(result.nfields), rows // SAMPLES + 1
+        size.learn([tuple(result.get_value(row, column) for column in columns) for row in range(0, rows, step)])
+        yield result
 
 
 def _take_role(connection: Connection, grant: str) -> None:

@@ -16,10 +16,12 @@ from ledger.content import Row, Scalar
 
 BATCH_BYTES = 1 << 20
 """What a batch should take at most, roughly: a chunk's worth of rows."""
-BATCH_ROWS_MAX = 4_096
-"""Beyond it nothing is gained: the cost of a batch is spread over enough rows."""
+BATCH_ROWS_MAX = 1_024
+"""The cost of a batch is spread over enough rows then, and its values are still in the processor's cache when they are
+coded, here and at the requester: with four times as many both take a fifth longer."""
 _BATCH_ROWS_FIRST = 64
-_SAMPLES = 16
+SAMPLES = 16
+"""Rows of a batch that are looked at for their width."""
 
 
 def floats_as_text(rows: list[tuple[Any, ...]]) -> list[Row]:
@@ -47,7 +49,7 @@ class BatchSize:
 
     def learn(self, batch: Sequence[tuple[Any, ...]]) -> None:
         """Take the width of the rows from a sample of a batch that is not empty. Growth is fourfold at most."""
-        sample = batch[:: len(batch) // _SAMPLES + 1]
+        sample = batch[:: len(batch) // SAMPLES + 1]
         taken = sum(len(value) if isinstance(value, str | bytes) else 8 for row in sample for value in row)
         fitting = BATCH_BYTES * len(sample) // max(taken, 1)
         self.rows = max(1, min(fitting, self.rows * 4, BATCH_ROWS_MAX))
