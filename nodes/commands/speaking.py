@@ -33,12 +33,12 @@ REFUSALS = {code.label for code in RULEBOOK.codes.values()} | {
     kind.code for kind in (QuestionError, ColumnNotGrantedError, BadConditionError)
 }
 """Codes of what a rule of the ledger refuses, and of questions that go beyond a grant."""
-_NOT_THERE = {
+_NOT_THERE = {NotFoundError.code} | {
     code.label
     for code in RULEBOOK.codes.values()
     if code.label.startswith("unknown_") and not isinstance(code, EnvelopeRefusal)
 }
-"""Those of them that say that there is nothing of the name in a record."""
+"""Those of them that say that there is nothing of the name in a record, and what a node says of its own files."""
 
 _PLACE = re.compile(r" - at `\$\[(\d+)\].*`$")
 
@@ -126,7 +126,7 @@ def _told_apart() -> Iterator[None]:
     except CommandNotYetError:
         raise
     except CommandFailedError as error:
-        if error.code not in REFUSALS:
+        if error.code not in REFUSALS | _NOT_THERE:
             raise
         kind = NothingNamedSoError if error.code in _NOT_THERE else RefusedByRuleError
         raise kind(error.code, str(error)) from error

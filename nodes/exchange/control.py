@@ -24,7 +24,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from ledger.encoding import Canonical, Decoder, Key32, UInt63
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, NotFoundError
 from ledger.limits import RECORD_BYTES_MAX
 from ledger.registers import RULEBOOK
 from nodes.exchange.errors import CommandFailedError, CommandNotYetError, ConnectionCutError, NoExchangeError
@@ -244,6 +244,8 @@ class ControlServer:
                     not_searched=exchange.store.untraceable(),
                 )
             case Forget(grant=grant, number=number):
+                if exchange.store.sent(grant, number) is None and exchange.store.received(grant, number) is None:
+                    raise NotFoundError(f"this node has neither sent nor received a delivery {number} under {grant}")
                 exchange.provider.forget(grant, number)
                 exchange.requester.forget(grant, number)
                 return Done()

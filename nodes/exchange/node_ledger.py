@@ -11,7 +11,7 @@ from ledger.blocks.envelope import seal
 from ledger.blocks.record import Record
 from ledger.blocks.refusals import ACCEPTED, EnvelopeRefusal
 from ledger.crypto.signatures import Signer
-from ledger.errors import NotYetError
+from ledger.errors import NotFoundError, NotYetError
 from ledger.identifiers import ChainId, CreditCode, EnvelopeId, Height, KeyId
 from ledger.members.departments import Department, EnvelopeKey, department_key, envelope_key_key
 from ledger.proofs.delivery import build_receipt
@@ -100,7 +100,11 @@ class NodeLedger:
         async def build() -> bytes:
             if (view := self._node.attested) is None:
                 raise NotYetError("no quorum has cosigned a checkpoint yet")
-            return build_receipt(view, grant, number)
+            try:
+                return build_receipt(view, grant, number)
+            except NotFoundError:
+                message = f"no delivery {number} under {grant} was acknowledged as of block {view.checkpoint.height}"
+                raise NotFoundError(message) from None
 
         return self._run(build())
 

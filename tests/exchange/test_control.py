@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any, cast
 import pytest
 
 from nodes.exchange import control
-from nodes.exchange.control import ControlServer, ShowKey, command
+from nodes.exchange.control import ControlServer, Forget, ShowKey, command
+from nodes.exchange.errors import CommandFailedError
 from nodes.exchange.service import Exchange
+from nodes.exchange.store import ExchangeStore
 
 
 def test_a_node_that_had_no_descriptor_left_takes_commands_again(
@@ -34,3 +37,17 @@ def test_a_node_that_had_no_descriptor_left_takes_commands_again(
     finally:
         server.close()
     assert not failures
+
+
+def test_a_delivery_that_never_was_is_not_forgotten(tmp_path: Path) -> None:
+    """Who mistypes a grant or a number is not told that the keys are gone."""
+    with contextlib.closing(ExchangeStore(tmp_path / "exchange.db")) as store:
+        server = ControlServer(tmp_path, cast(Exchange, SimpleNamespace(store=store)))
+        try:
+            with pytest.raises(
+                CommandFailedError, match="neither sent nor received a delivery 99 under AL-90"
+            ) as failed:
+                command(tmp_path, Forget(grant="AL-90", number=99))
+        finally:
+            server.close()
+    assert failed.value.code == "not_found"

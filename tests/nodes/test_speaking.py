@@ -16,6 +16,7 @@ from nodes.exchange.errors import CommandFailedError, CommandNotYetError
     [
         (CommandFailedError("request_not_open", "it was answered"), 6),
         (CommandFailedError("unknown_request", "there is none"), 5),
+        (CommandFailedError("not_found", "there is no such delivery"), 5),
         (CommandFailedError("unknown_key", "not a key of the department"), 6),
         (CommandFailedError(ColumnNotGrantedError.code, "not granted"), 6),
         (CommandFailedError("bad_question", "no such question"), 6),
