@@ -68,6 +68,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe that knows no Chinese gets escapes instead of an error.
         if hasattr(stream, "reconfigure"):
@@ -143,6 +144,13 @@ def build_parser(called: str | None) -> Parser:
         else:
             commands.add_parser(name, help=command.summary)
     return parser
+
+
+def _open_what_is_closed() -> None:
+    """Let a closed standard output or error (`mulu ... >&-`) lead nowhere; a file opened later would take its place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
 
 
 def _check_texts(words: Sequence[str], options: argparse.Namespace, parser: Parser) -> None:

@@ -147,6 +147,25 @@ def test_a_problem_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None
     assert "no\\nsuch\\x1b[31m \\u202efile" in err
 
 
+@pytest.mark.parametrize(
+    ("closing", "arguments", "code"),
+    [
+        (">&-", "--help", ExitCode.GOOD),
+        (">&-", "node status", ExitCode.USAGE),
+        ("2>&-", "verify no-such-file --policy none", ExitCode.CANNOT_SAY),
+        (">&-", "doctor --departments 1 --json", ExitCode.GOOD),
+        (">&- 2>&-", "node status", ExitCode.USAGE),
+    ],
+)
+def test_a_closed_stream_leads_nowhere(closing: str, arguments: str, code: ExitCode) -> None:
+    """The exit code is what it would be; nothing else is said, on neither stream."""
+    program = f"{sys.executable} -c 'import sys; from nodes.cli import main; sys.exit(main())' {arguments} {closing}"
+    ended = subprocess.run(["sh", "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == code
+    assert ended.stdout == ""
+
+
 def test_results_that_could_not_be_kept_are_not_computed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The directory of `--keep` is made before the run, not after it."""
     (tmp_path / "notes").write_text("a file")
