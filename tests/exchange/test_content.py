@@ -91,12 +91,11 @@ def test_a_long_block_holds_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("number", [1 << 63, (1 << 64) - 1])
 def test_an_integer_beyond_63_bits_is_no_value(number: int) -> None:
-    """MessagePack has some more and no database does: neither sent nor taken."""
-    with pytest.raises(UnsendableValueError):
-        list(encode_rows([("a", number)]))
-    body = msgspec.msgpack.encode([("a", number)])
-    with pytest.raises(BrokenContentError, match="not rows of the header's columns"):
-        rows_of(encode_header(HEADER) + len(body).to_bytes(4, "big") + body)
+    """MessagePack has some more and no database does: they are not taken, beside byte strings neither."""
+    for beside in "a", b"a":
+        body = msgspec.msgpack.encode([(beside, number)])
+        with pytest.raises(BrokenContentError, match="not rows of the header's columns"):
+            rows_of(encode_header(HEADER) + len(body).to_bytes(4, "big") + body)
 
 
 @pytest.mark.parametrize("drop", [1, 3, 20])
