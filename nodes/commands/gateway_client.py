@@ -100,9 +100,17 @@ def _error_of(status: int, problem: Any, url: str) -> LedgerError:
     if not isinstance(problem, dict) or "code" not in problem:
         return NotAGatewayError(f"what {url} answers is not from the gateway of a node")
     sentence = f"{problem.get('detail')}; {problem.get('next_step')}"
+    # The next step would be to look at these, which who reads a line cannot.
+    if isinstance(entries := problem.get("errors"), list) and all(isinstance(entry, dict) for entry in entries):
+        sentence = "; ".join(f"{_last(entry.get('where'))}: {entry.get('what')}" for entry in entries)
     error = _KINDS.get(status, NotAGatewayError)(sentence)
     error.code = str(problem["code"])
     return error
+
+
+def _last(where: object) -> str:
+    """Return the name of a parameter without the part of the request in which it stands, such as `query/`."""
+    return str(where).rpartition("/")[2].replace("_", " ")
 
 
 _KINDS: Mapping[int, type[LedgerError]] = {
