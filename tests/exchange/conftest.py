@@ -13,8 +13,8 @@ import pytest
 from psycopg import sql
 
 from nodes.exchange.databases import Binding, PostgresBinding, Row, SqliteBinding, open_database
-from tests.exchange.departments_database import CREATE, PERMITS, Department
 from nodes.measurements.private_postgres import Cluster, private_cluster
+from tests.exchange.departments_database import CREATE, PERMITS, Department
 
 TABLES = {"AY-01-D1-T1": "permits"}
 

@@ -26,8 +26,8 @@ from nodes.exchange.databases import (
 )
 from nodes.exchange.databases.postgres import PostgresDatabase
 from nodes.exchange.databases.postgres_roles import role_of
-from tests.exchange.departments_database import PERMITS, Department
 from nodes.measurements.private_postgres import Cluster
+from tests.exchange.departments_database import PERMITS, Department
 
 Session = Callable[[str], "psycopg.Connection[Any]"]
 

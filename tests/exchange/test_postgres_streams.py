@@ -23,8 +23,8 @@ from nodes.exchange.databases import (
 from nodes.exchange.databases.postgres import PostgresDatabase
 from nodes.exchange.databases.postgres_roles import role_of
 from nodes.measurements.granted_streams import COPY, CURSOR, GRANTED, measure_granted_streams
-from tests.exchange.departments_database import Department
 from nodes.measurements.private_postgres import Cluster
+from tests.exchange.departments_database import Department
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
