@@ -30,8 +30,8 @@ ENVELOPE_KEYS_MAX = 256
 """Keys of one department that are not revoked: one a gateway, with room to rotate them. They stand in one value."""
 
 KEY_CHECKS_PER_BLOCK_MAX = 16
-"""New keys of one department that are checked in one block, at up to 2 ms each without the native core: a block has room
-for tens of thousands of such records, and no department may make every member work on one for a minute."""
+"""New keys of one department that are checked in one block, at up to 2 ms each without the native core: a block has
+room for tens of thousands of such records, and no department may make every member work on one for a minute."""
 
 VALID_UNTIL_AHEAD_MAX = 10_000
 """Blocks between an envelope's inclusion and its valid-until: bounds how long a replay window must remember."""

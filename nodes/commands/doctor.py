@@ -27,10 +27,12 @@ PYTHON_MIN = (3, 11)
 
 PACKAGES = {
     "core": ("cryptography", "google-crc32c", "msgpack", "msgspec"),
-    "node": ("fastapi", "httpx", "prometheus-client", "rich", "uvicorn"),
+    "node": ("cbor2", "fastapi", "httpx", "jinja2", "prometheus-client", "rich", "uvicorn"),
+    "postgres": ("psycopg",),
+    "pdf": ("fpdf2", "pyhanko", "segno"),
     "bench": ("pytest", "pytest-benchmark"),
 }
-"""Distributions by the extra that brings them; `simulate` is `node`. A test compares them with pyproject.toml."""
+"""Distributions by the extra that brings them: `node` brings `cose` too, and `simulate` is `node`."""
 
 NEEDED = ("core", "node")
 """Without these nothing is simulated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.registers.members.values import Merge
 from nodes.commands import trace as trace_command
+from nodes.tracing.proving import claimed
 from tests.gateway.client import Client
 from tests.gateway.memory_node import MemoryNode
 from tests.proofs.memory_ledger import IDENTIFIER
@@ -24,7 +25,7 @@ def test_a_trace_names_the_successor_and_the_step(node: MemoryNode, client: Clie
     assert (trace["successor"]["height"], trace["successor"]["reorganisation"]) == (height, "R2")
     passed = [step for step in trace["steps"] if step["kind"] == "members.carry_out_reorganisation"]
     assert [(step["subject"], step["recorded"]["height"]) for step in passed] == [("responsibility", height)]
-    lines = list(trace_command._lines(trace))
+    lines = list(trace_command._lines(claimed(trace)))
     assert "Formerly        市场监督管理局" in lines
     assert f"Ended           with block {height}" in lines
     assert f"Passed to       AL Planning & Natural Resources 规划和自然资源委员会 [{HEIR}] (block {height})" in lines
@@ -35,7 +36,7 @@ def test_a_trace_without_a_reorganisation_names_none(client: Client) -> None:
     """Nothing is printed of it either."""
     trace = client.get(f"{API}/certificates/{IDENTIFIER}/trace").json()
     assert (trace["issuer_formerly"], trace["issuer_ended"], trace["successor"]) == ("", None, None)
-    assert not any(line.startswith(("Formerly", "Ended", "Passed")) for line in trace_command._lines(trace))
+    assert not any(line.startswith(("Formerly", "Ended", "Passed")) for line in trace_command._lines(claimed(trace)))
 
 
 def test_reorganisations_and_successions_can_be_read(node: MemoryNode, client: Client) -> None:
