@@ -239,6 +239,8 @@ async def _serve(runner: Runner, view: RunningNode, listener: socket.socket, lif
             log_config=None,
             log_level="warning",
             access_log=False,
+            # Nothing here is a WebSocket; without this the server advises to install what would make it one.
+            ws="none",
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GATEWAY_GRACE_S,
