@@ -24,7 +24,7 @@ SCHEMA = "mulu.targets/1"
 CORPUS = "scenarios.beijing.corpus"
 """Makes the records, as a module with `make_corpus`: by name, because nodes know no scenario."""
 
-BLOCKS, QUICK_BLOCKS = 8, 4
+BLOCKS, QUICK_BLOCKS = 16, 6
 RECORDS_PER_DEPARTMENT = 188
 """Of 53 departments: one block of nearly 10,000 records."""
 
