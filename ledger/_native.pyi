@@ -34,6 +34,9 @@ def is_prime_order(public: bytes) -> bool:
 def hash_leaves(prefix: bytes, entries: Sequence[bytes]) -> list[bytes]:
     """Return SHA-256(prefix || entry) for each entry, in order."""
 
+def truncated_macs(inner: bytes, outer: bytes, values: Sequence[bytes], size: int) -> bytes:
+    """Return the first `size` bytes, at most 32, of SHA-256(outer || SHA-256(inner || value)) for each, joined."""
+
 def merkle_root(leaf_hashes: Sequence[bytes]) -> bytes:
     """Return the RFC 9162 root over leaf hashes of 32 bytes each.
 

@@ -15,7 +15,7 @@ from ledger.errors import LedgerError
 NATIVE_VERSION = "0.1.0"
 """The one version of the native core that this code is for: the distribution's, as in `ledger/native/Cargo.toml`."""
 
-NATIVE_INTERFACE = 5
+NATIVE_INTERFACE = 6
 """What this code expects the native core to offer. Within one version the sources change, and a library that was built
 from earlier ones may still lie about."""
 
@@ -57,6 +57,7 @@ class Library(Protocol):
         self, items: Iterable[tuple[bytes, bytes, bytes]], entropy: bytes, backend: str
     ) -> list[bool]: ...
     def hash_leaves(self, prefix: bytes, entries: Sequence[bytes]) -> list[bytes]: ...
+    def truncated_macs(self, inner: bytes, outer: bytes, values: Sequence[bytes], size: int) -> bytes: ...
     def merkle_root(self, leaf_hashes: Sequence[bytes]) -> bytes: ...
     def merkle_root_of(self, prefix: bytes, entries: Sequence[bytes]) -> bytes: ...
     def examine_envelopes(

@@ -69,6 +69,18 @@ def tagged_hashes(tag: Tag, values: Sequence[bytes]) -> list[Digest]:
     return hash_all(tag.value, values)
 
 
+def truncated_macs(inner: bytes, outer: bytes, values: Sequence[bytes], size: int) -> bytes:
+    """Return the first `size` bytes of HMAC-SHA-256 of each value, one after the other, in order.
+
+    Args:
+        inner, outer: The key, padded to 64 bytes and combined with 0x36 and 0x5c as in RFC 2104.
+        size: 1 to 32.
+    """
+    if (library := active_backend().library) is not None:
+        return library.truncated_macs(inner, outer, values, size)
+    return b"".join([digest[:size] for digest in hash_all(outer, hash_all(inner, values))])
+
+
 def hash_all(prefix: bytes, values: Sequence[bytes]) -> list[Digest]:
     """Return the 32-byte SHA-256 of the prefix followed by each value, in order."""
     if (library := active_backend().library) is not None:

@@ -14,7 +14,7 @@ mod native {
     #[pymodule_export]
     use super::{
         PySparseTree, examine_envelopes, hash_leaves, is_prime_order, merkle_root, merkle_root_of, signature_backends,
-        verify_batch, verify_batch_strictly,
+        truncated_macs, verify_batch, verify_batch_strictly,
     };
 
     #[pymodule_export]
@@ -23,7 +23,7 @@ mod native {
     /// Raised with every change of a name, an argument or a meaning here, together with `NATIVE_INTERFACE` in
     /// `ledger/crypto/backend.py`: a library built before that change is then refused instead of called wrongly.
     #[pymodule_export]
-    const INTERFACE: u32 = 5;
+    const INTERFACE: u32 = 6;
 }
 
 #[pyfunction]
@@ -107,6 +107,27 @@ fn hash_leaves<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAny>)
     let entries: Vec<_> = entries.iter().map(|entry| entry.as_bytes()).collect();
     let hashes = py.detach(|| entries.iter().map(|entry| merkle::leaf_hash(prefix, entry)).collect::<Vec<_>>());
     PyList::new(py, hashes.iter().map(|hash| PyBytes::new(py, hash)))
+}
+
+#[pyfunction]
+fn truncated_macs<'py>(
+    py: Python<'py>,
+    inner: &[u8],
+    outer: &[u8],
+    values: &Bound<'py, PyAny>,
+    size: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let values = bytes_of(values)?;
+    let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+    let macs = py.detach(|| {
+        let mut macs = Vec::with_capacity(values.len() * size);
+        for value in values {
+            let mac = merkle::leaf_hash(outer, &merkle::leaf_hash(inner, value));
+            macs.extend_from_slice(&mac[..size.min(mac.len())]);
+        }
+        macs
+    });
+    Ok(PyBytes::new(py, &macs))
 }
 
 #[pyfunction]

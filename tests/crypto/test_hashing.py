@@ -1,0 +1,38 @@
+"""Hashing many values at once, with and without the native core."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.crypto.backend import BackendUnavailableError, active_backend, use_backend
+from ledger.crypto.hashing import truncated_macs
+
+
+@pytest.fixture(params=["python", "native"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run with and without the native core, and go back to the process's own."""
+    before = active_backend()
+    try:
+        use_backend(request.param)
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    yield request.param
+    use_backend("python" if before.library is None else "auto")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.binary(max_size=64), values=st.lists(st.binary(max_size=200), max_size=20), size=st.integers(1, 32))
+def test_truncated_macs_are_those_of_the_standard_library(
+    backend: str, key: bytes, values: list[bytes], size: int
+) -> None:
+    """One after the other, each cut to its size."""
+    padded = key.ljust(64, b"\x00")
+    inner, outer = bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
+    expected = b"".join(hmac.digest(key, value, hashlib.sha256)[:size] for value in values)
+    assert truncated_macs(inner, outer, values, size) == expected
