@@ -210,3 +210,15 @@ def test_conditions_cannot_hold_what_a_database_cannot() -> None:
     for values in (), ("x",) * 10_001, ("a\0",):
         with pytest.raises(ValueError):
             Condition("district", values)
+
+
+def test_a_query_that_failed_holds_up_no_writer(department: Department) -> None:
+    """Although somebody still looks at the error, and the file has no write-ahead log."""
+    department.run("PRAGMA journal_mode = DELETE")
+    department.run("PRAGMA busy_timeout = 0")
+    department.run("UPDATE permits SET holder = CAST(x'ff' AS TEXT)")
+    stream = department.database.stream(GrantedQuery(access=department.access("name"), columns=("holder",)))
+    with pytest.raises(QueryFailedError) as kept:
+        list(stream)
+    department.run("UPDATE permits SET holder = 'mended'")
+    assert kept.value is not None

@@ -62,11 +62,12 @@ class SqliteDatabase:
         """See `Database.stream`. Without a write-ahead log the department's writer waits until the stream ends."""
         with guarded(self.path, query.access) as connection:
             select, values = _select(query)
-            cursor = connection.execute(select, values)
             size = BatchSize()
-            while rows := cursor.fetchmany(size.rows):
-                size.learn(rows)
-                yield floats_as_text(rows)
+            # An open statement outlives its connection, and with it the lock that keeps the department from writing.
+            with contextlib.closing(connection.execute(select, values)) as cursor:
+                while rows := cursor.fetchmany(size.rows):
+                    size.learn(rows)
+                    yield floats_as_text(rows)
 
     def exists(self, query: GrantedQuery) -> bool:
         """See `Database.exists`."""
