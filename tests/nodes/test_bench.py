@@ -134,6 +134,7 @@ def test_the_stages_make_up_the_whole(corpus: Corpus, tmp_path: Path) -> None:
         assert sum(figures.stage_us.values()) == pytest.approx(1e6 / figures.records_per_second.median)
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("stage", STAGES)
 def test_slowing_a_stage_makes_it_the_binding_one(corpus: Corpus, tmp_path: Path, stage: str) -> None:
     """Whichever it is: the report names the stage that was slowed."""
