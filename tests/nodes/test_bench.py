@@ -134,15 +134,16 @@ def test_the_stages_make_up_the_whole(corpus: Corpus, tmp_path: Path) -> None:
         assert sum(figures.stage_us.values()) == pytest.approx(1e6 / figures.records_per_second.median)
 
 
-@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("stage", STAGES)
 def test_slowing_a_stage_makes_it_the_binding_one(corpus: Corpus, tmp_path: Path, stage: str) -> None:
     """Whichever it is: the report names the stage that was slowed."""
     waited: list[float] = []
-    slowing = Slowing({stage: 10_000.0}, waited.append)
-    for figures in measure(corpus, tmp_path, rounds=1, slowing=slowing).validation:
+    slowing = Slowing({stage: 1_000_000.0}, waited.append)
+    # Decoding is what is left of preparing without the roots, which on a busy machine can be nothing in a single round.
+    for figures in measure(corpus, tmp_path, rounds=5, slowing=slowing).validation:
         assert figures.binding == stage
-        assert 1e6 / figures.records_per_second.median == pytest.approx(sum(figures.stage_us.values()))
+        # Medians of parts need not add up to the median of the whole, but one part is nearly all of it here.
+        assert 1e6 / figures.records_per_second.median == pytest.approx(sum(figures.stage_us.values()), rel=0.01)
     assert min(waited) > 0
 
 
