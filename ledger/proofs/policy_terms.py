@@ -64,6 +64,12 @@ class PolicyTerms:
         """Return the network's day at this Unix time in milliseconds."""
         return Day((time_ms + self.utc_offset_hours * 3_600_000) // 86_400_000)
 
+    def unusable_at(self, time_ms: int) -> str | None:
+        """Return why the policy may not be used at this Unix time in milliseconds, or None if it may."""
+        if self.day_at(time_ms) <= self.valid_until:
+            return None
+        return f"the policy was to be used until {format_day(self.valid_until)}; get a newer one"
+
     @cached_property
     def _names(self) -> dict[str, str]:
         return {d.credit_code: f"{d.name_en} ({d.name_zh}, {d.code})" for d in self.departments}

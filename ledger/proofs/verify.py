@@ -11,7 +11,6 @@ from typing import TypedDict
 
 from ledger.crypto.signatures import StrictCheck, verify_strict, verify_strict_batch
 from ledger.errors import DecodeError, ProofError, SignatureError
-from ledger.members.calendar import format_day
 from ledger.proofs import absence, bundle
 from ledger.proofs.absence import Absence
 from ledger.proofs.bundle import Bundle
@@ -63,8 +62,8 @@ class Verifier:
         except DecodeError as error:
             self._unusable = f"the policy cannot be used: {error}"
             return
-        if policy.day_at(now_ms) > policy.valid_until:
-            self._unusable = f"the policy was to be used until {format_day(policy.valid_until)}; get a newer one"
+        if (reason := policy.unusable_at(now_ms)) is not None:
+            self._unusable = reason
             return
         self._policy = policy
 

@@ -15,7 +15,6 @@ from ledger.crypto.merkle import leaf_hash, verify_inclusion
 from ledger.encoding import decode, decode_any
 from ledger.errors import DecodeError, ProofError, SignatureError
 from ledger.identifiers import ChainId
-from ledger.members.calendar import format_day
 from ledger.proofs.cosigned import NotEstablishedError, check_witnessed
 from ledger.proofs.entry_statement import EntryStatement, ShownEntry, ShownRecord
 from ledger.proofs.policy_terms import PolicyTerms
@@ -45,9 +44,7 @@ def verify_entry(proof: bytes, policy: bytes, *, now_ms: int) -> EntryStatement:
         trusted = parse_tlog_policy(policy)
     except DecodeError as error:
         return EntryStatement.without_evidence(None, f"the policy cannot be used: {error}")
-    terms = trusted.terms
-    if terms is not None and terms.day_at(now_ms) > terms.valid_until:
-        reason = f"the policy was to be used until {format_day(terms.valid_until)}; get a newer one"
+    if trusted.terms is not None and (reason := trusted.terms.unusable_at(now_ms)) is not None:
         return EntryStatement.without_evidence(None, reason)
     try:
         return _establish(proof, trusted)

@@ -179,7 +179,7 @@ def _as_json(policy: TlogPolicy, data: bytes, *, now_ms: int) -> dict[str, Any]:
         "chain": terms.chain.hex() if terms else None,
         "epoch": terms.epoch if terms else None,
         "valid_until": format_day(terms.valid_until) if terms else None,
-        "usable": terms.day_at(now_ms) <= terms.valid_until if terms else None,
+        "usable": terms.unusable_at(now_ms) is None if terms else None,
         "quorum": group.threshold if group else None,
         "rule": policy.rule(),
         "logs": len(policy.logs),

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 
 from ledger.errors import DecodeError, LedgerError, ProofError, SignatureError
-from ledger.members.calendar import format_day
 from ledger.proofs.cosigned import NotEstablishedError
 from ledger.proofs.delivery import ProvenDelivery, verify_receipt
 from ledger.proofs.policy import POLICY_BYTES_MAX, parse_policy
@@ -57,8 +56,8 @@ def _proven(arguments: argparse.Namespace) -> ProvenDelivery:
     policy_text = text_of(read_file(arguments.policy, "policy", POLICY_BYTES_MAX), arguments.policy)
     policy = parse_policy(policy_text)
     now_ms = time.time_ns() // 1_000_000 if arguments.now is None else arguments.now
-    if policy.day_at(now_ms) > policy.valid_until:
-        raise NotEstablishedError(f"the policy was to be used until {format_day(policy.valid_until)}; get a newer one")
+    if (reason := policy.unusable_at(now_ms)) is not None:
+        raise NotEstablishedError(reason)
     return verify_receipt(receipt, policy_text)
 
 

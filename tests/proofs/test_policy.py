@@ -48,6 +48,14 @@ def test_a_day_begins_where_the_network_is() -> None:
     assert policy.day_at(midnight) == parse_day("2028-01-01")
 
 
+def test_a_policy_may_be_used_to_the_end_of_its_last_day() -> None:
+    """Until the last millisecond of it where the network is; then the reader is told which day that was."""
+    policy = parse_policy(TEXT)
+    midnight = 1_830_268_800_000
+    assert policy.unusable_at(midnight - 1) is None
+    assert policy.unusable_at(midnight) == "the policy was to be used until 2027-12-31; get a newer one"
+
+
 def test_a_reader_of_c2sp_policies_finds_logs_witnesses_and_the_quorum() -> None:
     """Read by the rules of C2SP tlog-policy alone: names are defined before they are used, and none twice."""
     witnesses: set[str] = set()
