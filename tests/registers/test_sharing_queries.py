@@ -6,13 +6,8 @@ from ledger.registers.directories.records import ApproveDataItem
 from ledger.registers.sharing.figures import THE_AUTHORITY
 from ledger.registers.sharing.queries import (
     broken_links,
-    deliveries,
-    drifting_tables,
-    grants,
     idle_items,
     league_table,
-    live_grants,
-    objections,
     receipts,
     requests,
     score_card,
@@ -24,16 +19,13 @@ from tests.registers.governed import (
     OPEN,
     acknowledge,
     correct,
-    day_ms,
     deliver,
-    drift,
     grant,
     item,
     objection,
     refuse,
     reject,
     request,
-    revoke,
     shared,
     terms,
 )
@@ -73,19 +65,6 @@ def test_receipts_are_found_by_item_grant_and_department() -> None:
     assert told(data_item=CONDITIONAL) == [("AY-R2", 0), ("X2-R1", 1), ("X2-R1", 2)]
     assert told(data_item=CONDITIONAL, department=MARKET) == [("AY-R2", 0)]
     assert told(department=AUTHORITY) == told(grant="AY-R3") == told(grant="AY-R9") == []
-    assert [made.number for made in deliveries(state, "AY-R1")] == [1, 2]
-    assert len(list(deliveries(state))) == 4
-
-
-def test_grants_live_until_their_last_day() -> None:
-    """Or until they are revoked."""
-    ledger = busy()
-    calendar = ledger.state.calendar
-    assert [given.id for given in grants(ledger.state)] == ["AY-R1", "X2-R1"]
-    assert [given.id for given in live_grants(ledger.state, calendar, day_ms("2025-12-31"))] == ["AY-R1", "X2-R1"]
-    assert list(live_grants(ledger.state, calendar, day_ms("2026-01-01"))) == []
-    ledger.put(HOUSING, revoke("AY-R1"))
-    assert [given.id for given in live_grants(ledger.state, calendar, day_ms("2025-12-31"))] == ["X2-R1"]
 
 
 def test_a_link_is_broken_while_its_owner_is_late() -> None:
@@ -93,7 +72,6 @@ def test_a_link_is_broken_while_its_owner_is_late() -> None:
     ledger = busy()
     ledger.put(MARKET, objection(of=CLOSED))
     ledger.put(MARKET, request("AY-R4"))
-    assert [found.id for found in objections(ledger.state)] == ["AY-O1"]
     ledger.execute(time_ms=ledger.state.time_ms + 16 * DAY_MS)
     assert list(broken_links(ledger.state)) == [CONDITIONAL, CLOSED]
     ledger.put(HOUSING, grant("AY-R4"), correct())
@@ -112,14 +90,6 @@ def test_an_item_is_idle_once_nobody_has_used_it_for_long() -> None:
     assert list(idle_items(ledger.state, used_ms + 201 * DAY_MS)) == [OPEN, CONDITIONAL]
     ledger.put(AUTHORITY, ApproveDataItem(id="AN-01-D4", revision=1))
     assert list(idle_items(ledger.state, used_ms + 400 * DAY_MS)) == [OPEN, CONDITIONAL, CLOSED, "AN-01-D4"]
-
-
-def test_a_table_drifts_while_another_schema_was_found() -> None:
-    """The report names what was found."""
-    ledger = busy()
-    ledger.put(HOUSING, drift())
-    (found,) = drifting_tables(ledger.state)
-    assert (found.table, found.observed) == (drift().table, drift().observed)
 
 
 def test_departments_are_compared_by_how_they_answer() -> None:

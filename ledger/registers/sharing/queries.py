@@ -12,24 +12,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ledger.encoding import Canonical
-from ledger.members.calendar import Calendar, parse_day
-from ledger.registers.catalogue import DATA_ITEMS, DataItem, Table, table_key
+from ledger.registers.catalogue import DATA_ITEMS, DataItem
 from ledger.registers.ownership import owner_of
 from ledger.registers.reader import Reader
 from ledger.registers.sharing.duties import BREACHES, Breach
 from ledger.registers.sharing.figures import SCORES, THE_AUTHORITY, ItemUse, Score, no_score, score_key, use_key
 from ledger.registers.sharing.terms import DEFAULT_TERMS, TERMS_KEY, Terms
 from ledger.registers.sharing.values import (
-    DELIVERIES,
-    DRIFTS,
-    GRANTS,
-    OBJECTIONS,
     REQUESTS,
     Delivery,
-    Drift,
     Grant,
-    GrantStatus,
-    Objection,
     Request,
     RequestStatus,
     delivery_key,
@@ -87,28 +79,6 @@ def requests(reader: Reader, status: RequestStatus | None = None) -> Iterator[Re
     return (request for request in _all(reader, REQUESTS, Request) if status in (None, request.status))
 
 
-def grants(reader: Reader) -> Iterator[Grant]:
-    """Yield all grants, whatever their status, ascending by id."""
-    return _all(reader, GRANTS, Grant)
-
-
-def live_grants(reader: Reader, calendar: Calendar, time_ms: int) -> Iterator[Grant]:
-    """Yield the grants under which data may be had at a time that is not before the reader's, ascending by id."""
-    today = calendar.day_at(time_ms)
-    return (g for g in grants(reader) if g.status is GrantStatus.LIVE and today <= parse_day(g.last_day))
-
-
-def deliveries(reader: Reader, grant: str | None = None) -> Iterator[Delivery]:
-    """Yield all deliveries, or those of a grant, ascending by grant and number."""
-    prefix = DELIVERIES if grant is None else DELIVERIES + grant.encode() + b"/"
-    return _all(reader, prefix, Delivery)
-
-
-def objections(reader: Reader) -> Iterator[Objection]:
-    """Yield all objections, ascending by id."""
-    return _all(reader, OBJECTIONS, Objection)
-
-
 def breaches(reader: Reader) -> Iterator[Breach]:
     """Yield all breaches, in the order of their deadlines."""
     return _all(reader, BREACHES, Breach)
@@ -134,14 +104,6 @@ def receipts(
         for number in range(1, given.deliveries + 1 if given else 1):
             if (delivery := reader.get(delivery_key(request.id, number), Delivery)) is not None:
                 yield Receipt(request, delivery)
-
-
-def drifting_tables(reader: Reader) -> Iterator[Drift]:
-    """Yield the reports of tables whose published schema is still not the one that was found, ascending by table."""
-    for drift in _all(reader, DRIFTS, Drift):
-        table = reader.get(table_key(drift.table), Table)
-        if table is not None and not table.withdrawn_height and table.schema != drift.observed:
-            yield drift
 
 
 def broken_links(reader: Reader) -> Iterator[str]:
