@@ -93,6 +93,7 @@ def scores(arguments: argparse.Namespace) -> int:
         return ExitCode.GOOD
     titles = (
         "RANK",
+        "CODE",
         "DEPARTMENT",
         "IN TIME",
         "LATE",
@@ -105,7 +106,7 @@ def scores(arguments: argparse.Namespace) -> int:
         "BROKEN",
     )
     rows = [_score_row(item) for item in (*table["items"], table["authority"])]
-    print_table(titles, rows, right=tuple(title for title in titles if title != "DEPARTMENT"))
+    print_table(titles, rows, right=tuple(title for title in titles if title not in ("CODE", "DEPARTMENT")))
     return ExitCode.GOOD
 
 
@@ -140,9 +141,11 @@ def _receipt_row(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _score_row(score: Mapping[str, Any]) -> tuple[str, ...]:
+    named = score["department"]
     return (
         str(score["rank"] or ""),
-        department(score["department"]),
+        code(named) if named else "",
+        both(named) if named else department(None),
         _share(score),
         str(score["answered_late"] + score["corrections_late"]),
         str(score["breaches_open"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodes.cli import main
-from nodes.commands.tables import labelled_lines, plain_lines, width
+from nodes.commands.tables import width
 from tests.gateway.memory_node import MemoryNode
 from tests.gateway.served import served
 from tests.gateway.sharing_node import (
@@ -101,6 +101,21 @@ def test_receipts_name_the_entries_of_the_log(
     assert main(["share", "receipts", "--json", "--node", address]) == 0
     found = json.loads(capsys.readouterr().out)["items"]
     assert [len(receipt["statements"]) for receipt in found] == [2, 1]
+
+
+def test_the_league_table_fits_a_terminal(
+    address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 80 cells each department has its numbers on one line and its names below them."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["share", "scores", "--node", address]) == 0
+    table = lines(capsys)
+    assert max(map(width, table)) <= 80
+    assert " ".join(table[0].split()) == "RANK CODE IN TIME LATE OPEN REFUSED SERVED OBTAINED ITEMS IDLE BROKEN"
+    assert table[1].strip() == "DEPARTMENT"
+    assert table[3].split()[:4] == ["1", "AY", "50.0", "%"]
+    assert "Market Regulation" in table[4]
 
 
 def test_breaches_and_scores_say_who_is_late(address: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,22 +228,3 @@ def test_a_directory_without_a_running_node_is_unavailable(tmp_path: Path, capsy
     words = ["share", "refuse", "AF-R2", "--reason", "not needed", "--directory", str(tmp_path)]
     assert main(words) == 7
     assert "no node runs in" in capsys.readouterr().err
-
-
-def test_columns_are_as_wide_as_their_cells() -> None:
-    """Wide characters take two, combining ones none; numbers end below each other."""
-    assert width("许可 a") == 6
-    assert width("e\u0301") == 1
-    assert list(plain_lines(("NAME", "ROWS"), [("许可", "5"), ("a", "1,000")], right=("ROWS",))) == [
-        "NAME   ROWS",
-        "许可      5",
-        "a     1,000",
-    ]
-
-
-def test_no_text_of_the_ledger_reaches_the_terminal_as_a_command() -> None:
-    """Names and reasons are any department's: escape sequences and line ends are shown, not acted on."""
-    foreign = "\x1b[2J\nEstablished  yes"
-    lines = [*plain_lines(("NAME", "X"), [(foreign, "1")]), *labelled_lines({"Purpose": foreign})]
-    assert len(lines) == 3
-    assert all(line.isprintable() for line in lines)
