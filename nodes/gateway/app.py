@@ -24,8 +24,8 @@ The HTTP interface of one department's node. It serves what the node knows and t
 about the ledger can be checked with the proofs it gives, against a policy that comes from somewhere else.
 
 Errors are problem documents (RFC 9457) with a stable `code`; `/api/v1/problems` lists them. Lists come in pages, `next`
-is the path of the one that follows. The gateway stands on loopback: reading needs no right, and what is written carries
-its own signature.
+is the path of the one that follows; a page before the last may have fewer items than its limit. The gateway stands on
+loopback: reading needs no right, and what is written carries its own signature.
 """
 
 

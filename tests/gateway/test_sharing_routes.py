@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from ledger.crypto.merkle import leaf_hash
+from nodes.gateway import narrowed
+from nodes.index import queries
 from tests.gateway.client import Client, problem
 from tests.gateway.memory_node import MemoryNode
 from tests.gateway.sharing_node import (
@@ -80,6 +82,59 @@ def test_pages_follow_each_other(asked: Client) -> None:
         (SHARED, "acknowledged"),
         (REFUSED, "refused"),
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"requests?data_item={CONDITIONAL}",
+        "requests?department=AL",
+        "requests?limit=2",
+        f"grants?data_item={CONDITIONAL}",
+        "deliveries?status=pending",
+        f"deliveries?grant={SHARED}&limit=2",
+        "objections?status=dismissed",
+        "breaches?open=true",
+        "receipts?limit=2",
+        f"receipts?data_item={CONDITIONAL}",
+        f"receipts?grant={SHARED}",
+        "receipts?department=BM",
+    ],
+)
+def test_a_page_takes_bounded_work(
+    empty_node: MemoryNode, asked: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """It ends after so many values, however few fit, and `next` goes on from there; all pages together have all."""
+    put(empty_node, MARKET_REGULATION, governed.deliver(SHARED, 2, table="AY-01-T1", rows=2))
+    put(empty_node, PUBLIC_SECURITY, governed.acknowledge(SHARED, 2))
+    let_deadlines_pass(empty_node)
+    whole = asked.get(f"{SHARING}/{path}").json()
+    expected = [*whole["items"], *(pages_of_any_size(asked, whole["next"])[0] if whole["next"] else [])]
+    looked_at = 0
+
+    def counted(*args: Any) -> list[bytes]:
+        nonlocal looked_at
+        keys = keys_of_the_index(*args)
+        looked_at += len(keys)
+        return keys
+
+    keys_of_the_index = queries.keys
+    monkeypatch.setattr(queries, "keys", counted)
+    monkeypatch.setattr(narrowed, "LOOKED_AT_MAX", 1)
+    items, count = pages_of_any_size(asked, f"{SHARING}/{path}")
+    assert items == expected
+    assert looked_at <= 2 * count
+
+
+def pages_of_any_size(client: Client, path: str) -> tuple[list[Any], int]:
+    """Return the items of all pages, and how many pages there were."""
+    items: list[Any] = []
+    count, following = 0, path
+    while following is not None:
+        page = client.get(following).json()
+        items += page["items"]
+        count, following = count + 1, page["next"]
+    return items, count
 
 
 def test_a_request_comes_with_its_grant(asked: Client) -> None:

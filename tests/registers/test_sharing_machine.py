@@ -19,7 +19,7 @@ from ledger.registers.catalogue import DataItem, data_item_key, schema_hash
 from ledger.registers.directories.records import ApproveDataItem, WithdrawDataItem
 from ledger.registers.sharing.duties import Breach, breach_key
 from ledger.registers.sharing.figures import THE_AUTHORITY, ItemUse, Score
-from ledger.registers.sharing.queries import breaches, receipts, requests, terms
+from ledger.registers.sharing.queries import breaches, receipts_of, terms
 from ledger.registers.sharing.values import (
     Delivery,
     DeliveryStatus,
@@ -323,12 +323,11 @@ class SharingMachine(RuleBasedStateMachine):
     def every_request_leads_somewhere(self) -> None:
         """To a grant exactly if it was granted, and a refusal has a reason, an author and a receipt."""
         state = self.ledger.state
-        refusals = {receipt.request.id for receipt in receipts(state) if receipt.delivery is None}
-        for asked in requests(state):
+        for asked in self.values(Request):
             given = state.get(grant_key(asked.id), Grant)
             assert (given is not None) == (asked.status is RequestStatus.GRANTED)
             refused = asked.status in (RequestStatus.REFUSED, RequestStatus.DENIED)
-            assert refused == (asked.id in refusals)
+            assert refused == any(receipt.delivery is None for receipt in receipts_of(asked, state))
             assert not refused or (asked.answered_by in (HOUSING, AUTHORITY) and asked.answer_reason)
             # An answer was given, or is waited for.
             open_ = RequestStatus.AWAITING_PROVIDER, RequestStatus.ESCALATED, RequestStatus.AWAITING_AUTHORITY

@@ -8,11 +8,10 @@ from ledger.registers.sharing.queries import (
     broken_links,
     idle_items,
     league_table,
-    receipts,
-    requests,
+    receipts_of,
     score_card,
 )
-from ledger.registers.sharing.values import RequestStatus
+from ledger.registers.sharing.values import Request, request_key
 from tests.registers.governed import (
     CLOSED,
     CONDITIONAL,
@@ -44,27 +43,18 @@ def busy() -> SmallLedger:
     return ledger
 
 
-def test_requests_are_found_by_status() -> None:
-    """All of them without one, ascending by id."""
-    state = busy().state
-    assert [found.id for found in requests(state)] == ["AY-R1", "AY-R2", "AY-R3", "X2-R1"]
-    assert [found.id for found in requests(state, RequestStatus.GRANTED)] == ["AY-R1", "X2-R1"]
-    assert [found.id for found in requests(state, RequestStatus.AWAITING_AUTHORITY)] == ["AY-R3"]
-
-
-def test_receipts_are_found_by_item_grant_and_department() -> None:
-    """A refusal is one too; who neither asked nor provided has none."""
+def test_receipts_of_a_request_follow_each_other() -> None:
+    """Its deliveries in their order, from any of them on, or its refusal; what is not answered has none."""
     state = busy().state
 
-    def told(**of: str) -> list[tuple[str, int]]:
-        return [(r.request.id, r.delivery.number if r.delivery else 0) for r in receipts(state, **of)]
+    def told(name: str, after: int = -1) -> list[int]:
+        asked = state.get(request_key(name), Request)
+        assert asked is not None
+        return [r.delivery.number if r.delivery else 0 for r in receipts_of(asked, state, after=after)]
 
-    everything = [("AY-R1", 1), ("AY-R1", 2), ("AY-R2", 0), ("X2-R1", 1), ("X2-R1", 2)]
-    assert told() == told(department=HOUSING) == everything
-    assert told(department=TAX) == told(grant="X2-R1") == [("X2-R1", 1), ("X2-R1", 2)]
-    assert told(data_item=CONDITIONAL) == [("AY-R2", 0), ("X2-R1", 1), ("X2-R1", 2)]
-    assert told(data_item=CONDITIONAL, department=MARKET) == [("AY-R2", 0)]
-    assert told(department=AUTHORITY) == told(grant="AY-R3") == told(grant="AY-R9") == []
+    assert told("AY-R1") == told("X2-R1") == told("X2-R1", 0) == [1, 2]
+    assert (told("X2-R1", 1), told("X2-R1", 2), told("X2-R1", (1 << 31) - 1)) == ([2], [], [])
+    assert (told("AY-R2"), told("AY-R2", 0), told("AY-R3")) == ([0], [], [])
 
 
 def test_a_link_is_broken_while_its_owner_is_late() -> None:

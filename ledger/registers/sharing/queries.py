@@ -19,14 +19,12 @@ from ledger.registers.sharing.duties import BREACHES, Breach
 from ledger.registers.sharing.figures import SCORES, THE_AUTHORITY, ItemUse, Score, no_score, score_key, use_key
 from ledger.registers.sharing.terms import DEFAULT_TERMS, TERMS_KEY, Terms
 from ledger.registers.sharing.values import (
-    REQUESTS,
     Delivery,
     Grant,
     Request,
     RequestStatus,
     delivery_key,
     grant_key,
-    request_key,
 )
 
 T = TypeVar("T", bound=Canonical)
@@ -74,36 +72,23 @@ class ScoreCard:
         return 1_000 * good // asked if asked else None
 
 
-def requests(reader: Reader, status: RequestStatus | None = None) -> Iterator[Request]:
-    """Yield all requests, or those in `status`, ascending by id."""
-    return (request for request in _all(reader, REQUESTS, Request) if status in (None, request.status))
-
-
 def breaches(reader: Reader) -> Iterator[Breach]:
     """Yield all breaches, in the order of their deadlines."""
     return _all(reader, BREACHES, Breach)
 
 
-def receipts(
-    reader: Reader, *, data_item: str | None = None, department: str | None = None, grant: str | None = None
-) -> Iterator[Receipt]:
-    """Yield the receipts that match all that is given: refusals and deliveries, ascending by request and number.
+def receipts_of(request: Request, reader: Reader, *, after: int = -1) -> Iterator[Receipt]:
+    """Yield the receipts of a request: its refusal, or its deliveries in their order.
 
     Args:
-        department: Who requested, or was the provider then.
-        grant: Id of a grant and its request.
+        after: Number of the delivery after which to begin; a refusal counts as 0.
     """
-    for request in _some_requests(reader, grant):
-        if data_item not in (None, request.data_item):
-            continue
-        if department not in (None, request.requester, request.provider):
-            continue
-        if request.status in (RequestStatus.REFUSED, RequestStatus.DENIED):
-            yield Receipt(request, None)
-        given = reader.get(grant_key(request.id), Grant)
-        for number in range(1, given.deliveries + 1 if given else 1):
-            if (delivery := reader.get(delivery_key(request.id, number), Delivery)) is not None:
-                yield Receipt(request, delivery)
+    if after < 0 and request.status in (RequestStatus.REFUSED, RequestStatus.DENIED):
+        yield Receipt(request, None)
+    given = reader.get(grant_key(request.id), Grant)
+    for number in range(max(after, 0) + 1, given.deliveries + 1 if given else 0):
+        if (delivery := reader.get(delivery_key(request.id, number), Delivery)) is not None:
+            yield Receipt(request, delivery)
 
 
 def broken_links(reader: Reader) -> Iterator[str]:
@@ -176,13 +161,6 @@ def _rank(card: ScoreCard) -> tuple[bool, int, int, int, int, int, str]:
         -card.score.rows_served,
         card.holder,
     )
-
-
-def _some_requests(reader: Reader, name: str | None) -> Iterator[Request]:
-    if name is None:
-        yield from requests(reader)
-    elif (request := reader.get(request_key(name), Request)) is not None:
-        yield request
 
 
 def _counting_items(reader: Reader) -> Iterator[DataItem]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from itertools import chain, islice
 from sqlite3 import Connection
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
-from ledger.encoding import Canonical
 from ledger.registers.sharing import queries as sharing
 from ledger.registers.sharing import values
 from ledger.registers.sharing.duties import BREACHES, Breach
 from nodes.gateway import forms, sharing_forms
 from nodes.gateway import sharing_schemas as schemas
 from nodes.gateway.asking import Limit, Node, ask, member_of, page_path
+from nodes.gateway.narrowed import narrowed
 from nodes.gateway.node_view import NodeView
 from nodes.gateway.problems import ProblemError
 from nodes.gateway.routes.documented import problems
@@ -23,9 +23,9 @@ from nodes.index import Change, queries
 
 router = APIRouter(prefix="/sharing", tags=["sharing"])
 
-T = TypeVar("T", bound=Canonical)
-
 PAGE_PROBLEMS = problems("not_found", "invalid_parameter", "index_behind", "index_unavailable")
+_ALL_OF_A_REQUEST = (1 << 31) - 1
+"""In a cursor, where no receipt of the request is left; no delivery has a larger number."""
 STATEMENTS_MAX = 20
 """Records about one delivery or refusal; there are two or three."""
 
@@ -35,42 +35,6 @@ Department = Annotated[
 ]
 DataItemId = Annotated[str | None, Query(max_length=80, description="id of a data item")]
 Id = Annotated[str, Path(max_length=80)]
-
-_KEYS_A_LOOK = 500
-"""Values that are looked at between two moments at which the node may do something else."""
-
-
-async def _page(
-    node: NodeView,
-    kind: type[T],
-    prefix: bytes,
-    cursor: str,
-    limit: int,
-    keep: Callable[[T], bool],
-    *,
-    within: bytes = b"",
-) -> tuple[list[T], str | None]:
-    """Return up to `limit` values that are kept, and the cursor of the page after them, or None if there is none.
-
-    Args:
-        prefix: Of the state keys; what follows it in the last value's key is the cursor.
-        within: What the keys that are looked at begin with; `prefix` if empty.
-    """
-    page: list[tuple[bytes, T]] = []
-    after = prefix + cursor.encode()
-    while True:
-        keys = await ask(node, queries.keys, within or prefix, after, _KEYS_A_LOOK)
-        for key in keys:
-            value = cast(T, node.state.values[key])
-            assert isinstance(value, kind)
-            if not keep(value):
-                continue
-            if len(page) == limit:
-                return [kept for _, kept in page], page[-1][0].removeprefix(prefix).decode()
-            page.append((key, value))
-        if len(keys) < _KEYS_A_LOOK:
-            return [kept for _, kept in page], None
-        after = keys[-1]
 
 
 def _next(request: Request, cursor: str | None) -> str | None:
@@ -116,7 +80,7 @@ async def list_requests(
             and _concerns(node, member, found)
         )
 
-    page, last = await _page(node, values.Request, values.REQUESTS, cursor, limit, keep)
+    page, last = await narrowed(node, values.Request, values.REQUESTS, keep, cursor=cursor, limit=limit)
     items = [sharing_forms.request(node, found) for found in page]
     return schemas.RequestPage(items=items, next=_next(request, last), as_of=forms.head(node))
 
@@ -167,7 +131,7 @@ async def list_grants(
             and _concerns(node, member, found)
         )
 
-    page, last = await _page(node, values.Grant, values.GRANTS, cursor, limit, keep)
+    page, last = await narrowed(node, values.Grant, values.GRANTS, keep, cursor=cursor, limit=limit)
     items = [sharing_forms.grant(node, found) for found in page]
     return schemas.GrantPage(items=items, next=_next(request, last), as_of=forms.head(node))
 
@@ -200,8 +164,10 @@ async def list_deliveries(
             and _concerns(node, member, under)
         )
 
-    within = b"" if grant is None else values.DELIVERIES + grant.encode() + b"/"
-    page, last = await _page(node, values.Delivery, values.DELIVERIES, cursor, limit, keep, within=within)
+    within = "" if grant is None else f"{grant}/"
+    page, last = await narrowed(
+        node, values.Delivery, values.DELIVERIES, keep, cursor=cursor, limit=limit, within=within
+    )
     items = [sharing_forms.delivery(node, found) for found in page]
     return schemas.DeliveryPage(items=items, next=_next(request, last), as_of=forms.head(node))
 
@@ -232,7 +198,7 @@ async def list_objections(
             and member in (None, found.objector, sharing_forms.owner_now(node, found.data_item))
         )
 
-    page, last = await _page(node, values.Objection, values.OBJECTIONS, cursor, limit, keep)
+    page, last = await narrowed(node, values.Objection, values.OBJECTIONS, keep, cursor=cursor, limit=limit)
     items = [sharing_forms.objection(node, found) for found in page]
     return schemas.ObjectionPage(items=items, next=_next(request, last), as_of=forms.head(node))
 
@@ -263,7 +229,7 @@ async def list_breaches(
             and member in (None, found.holder)
         )
 
-    page, last = await _page(node, Breach, BREACHES, cursor, limit, keep)
+    page, last = await narrowed(node, Breach, BREACHES, keep, cursor=cursor, limit=limit)
     items = [sharing_forms.breach(node, found) for found in page]
     return schemas.BreachPage(items=items, next=_next(request, last), as_of=forms.head(node))
 
@@ -285,37 +251,41 @@ async def list_receipts(
     limit: Limit = 50,
 ) -> schemas.ReceiptPage:
     """As of the last executed block; those of one request are a refusal and its deliveries in their order."""
-    member, (name, _, number) = _whose(node, department), cursor.partition("/")
-    begun = int(number) if cursor else -1
+    member = _whose(node, department)
 
     def keep(found: values.Request) -> bool:
         return (
-            grant in (None, found.id)
-            and data_item in (None, found.data_item)
+            data_item in (None, found.data_item)
             and _concerns(node, member, found)
-            and any(True for _ in sharing.receipts(node.state, grant=found.id))
+            and any(True for _ in sharing.receipts_of(found, node.state))
         )
 
     # A page begins within the receipts of the request at which the one before it ended.
-    within = values.request_key(grant or "")
-    asked, _ = await _page(node, values.Request, values.REQUESTS, name, limit + 1, keep, within=within)
-    if cursor and (resumed := node.state.get(values.request_key(name), values.Request)) is not None:
-        asked.insert(0, resumed)
-    receipts = (
-        receipt
-        for about in asked
-        for receipt in sharing.receipts(node.state, grant=about.id)
-        if about.id != name or _number(receipt) > begun
+    name, _, number = cursor.partition("/")
+    resumed = node.state.get(values.request_key(grant or name), values.Request)
+    begun = [resumed] if resumed is not None and keep(resumed) else []
+    others, last = (
+        ([], None)
+        if grant is not None
+        else await narrowed(node, values.Request, values.REQUESTS, keep, cursor=name, limit=limit + 1)
+    )
+    receipts = chain(
+        *(sharing.receipts_of(about, node.state, after=int(number or -1)) for about in begun),
+        *(sharing.receipts_of(about, node.state) for about in others),
     )
     found = list(islice(receipts, limit + 1))
     page = found[:limit]
+    if len(found) > limit:
+        last = f"{page[-1].request.id}/{_number(page[-1])}"
+    elif last is not None:
+        last = f"{last}/{_ALL_OF_A_REQUEST}"
     statements = await ask(node, _statements, [_key(receipt) for receipt in page])
     return schemas.ReceiptPage(
         items=[
             sharing_forms.receipt(node, receipt, _about(receipt, changes))
             for receipt, changes in zip(page, statements, strict=True)
         ],
-        next=_next(request, f"{page[-1].request.id}/{_number(page[-1])}" if len(found) > limit else None),
+        next=_next(request, last),
         as_of=forms.head(node),
     )
 
