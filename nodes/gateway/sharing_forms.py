@@ -204,6 +204,11 @@ def owner_now(node: NodeView, data_item: str) -> str:
     return owner_of(_item(node, data_item), node.state)
 
 
+def parties(node: NodeView, about: Request | Grant) -> tuple[str, ...]:
+    """Return the credit codes of who asked, and of who owned the data item then and owns it now."""
+    return about.requester, about.provider, owner_now(node, about.data_item)
+
+
 def _item(node: NodeView, name: str) -> DataItem:
     item = node.state.get(data_item_key(name), DataItem)
     if item is None:

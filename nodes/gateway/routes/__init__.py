@@ -21,6 +21,7 @@ from nodes.gateway.routes import (
     scores,
     search,
     sharing,
+    sharing_receipts,
     status_lists,
     tiles,
 )
@@ -39,6 +40,7 @@ def include_all(app: FastAPI) -> None:
         catalogue,
         search,
         sharing,
+        sharing_receipts,
         scores,
         proofs,
         entry_proofs,
