@@ -25,7 +25,7 @@ from pathlib import Path
 from ledger.blocks.genesis import CalendarDay, Genesis, Parameters
 from ledger.crypto.signatures import Signer
 from ledger.encoding import decode
-from ledger.errors import InvalidInputError, StorageFailedError
+from ledger.errors import DecodeError, LedgerError, StorageFailedError
 from ledger.identifiers import CreditCode, Digest
 from ledger.members.calendar import Day
 from ledger.members.founding import MemberProfile, NodeSigners, found_member, found_network
@@ -46,7 +46,7 @@ POLICY_VALID_DAYS = 365
 """A verifier asks for a new policy once a year; validator sets change more rarely."""
 
 
-class NetworkFileError(InvalidInputError):
+class NetworkFileError(LedgerError):
     """`network.json` or `genesis` cannot be used; the message names the file and what is wrong in it."""
 
     code = "bad_network_file"
@@ -255,7 +255,7 @@ def load_network(directory: Path) -> Network:
         ) from error
     try:
         genesis = decode(Genesis, raw_genesis)
-    except InvalidInputError as error:
+    except DecodeError as error:
         raise NetworkFileError(f"{directory / GENESIS_FILE} is not a genesis: {error}") from error
     validators = ValidatorSet.of_genesis(genesis)
     nodes = _parse_network_json(directory / NETWORK_FILE, raw_network, genesis.chain.hex())

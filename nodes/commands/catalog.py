@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nodes.commands.arguments import department, identifier, text
 from nodes.commands.options import add_directory, add_json, add_limit, add_node, list_all
 from nodes.commands.tables import print_table
 from nodes.exit_codes import ExitCode
@@ -62,12 +63,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     search.add_argument("text", nargs="*", metavar="TEXT", help="words; without any, all data items are listed")
-    search.add_argument("--department", metavar="CODE", help="owner: its short code or credit code")
+    search.add_argument("--department", type=department, metavar="CODE", help="owner: its short code or credit code")
     search.add_argument(
         "--sharing", choices=("1", "2", "3"), help="1 unconditional, 2 on conditions, 3 not shared without a law"
     )
     search.add_argument("--classification", choices=("basic", "theme", "department"), help="sort of resource")
-    search.add_argument("--theme", metavar="CODE", help="code within the classification")
+    search.add_argument("--theme", type=text, metavar="CODE", help="code within the classification")
     add_limit(search)
     add_node(search)
     add_json(search)
@@ -80,7 +81,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     approve = _speaking(verbs, "approve", "approve the newest revision of a responsibility or a data item")
     approve.description = _APPROVE_DESCRIPTION
     approve.epilog = "example:\n  mulu catalog approve AY-90 --directory network/X1"
-    approve.add_argument("id", metavar="ID", help="of the responsibility or the data item")
+    approve.add_argument("id", type=identifier, metavar="ID", help="of the responsibility or the data item")
     approve.set_defaults(run=lambda arguments: publishing().approve(arguments), parser=approve)
 
 

@@ -8,6 +8,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from nodes.commands.arguments import number
 from nodes.commands.gateway_client import NotAGatewayError, ask, check_address
 
 VARIABLE = "MULU_DIRECTORY"
@@ -16,7 +17,8 @@ DEFAULT_NODE = "http://127.0.0.1:8000"
 TIMEOUT_S = 30.0
 """How long a gateway may take for an answer: a few milliseconds, but for a busy node that catches up."""
 
-LISTED = 50
+LISTED, LISTED_MAX = 50, 1_000_000
+"""Items of a list if nothing else is asked for, and at most: what is more is not read, and not held in memory."""
 PAGE_MAX = 200
 
 
@@ -31,11 +33,21 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def directory_of(arguments: argparse.Namespace) -> Path:
-    """Return the directory of the node that is spoken through; ends the command with a usage error if none is given."""
+def directory_of(arguments: argparse.Namespace, *, of_member: bool = False) -> Path:
+    """Return the directory of the node that is spoken through; ends the command with a usage error if none is given.
+
+    Args:
+        of_member: Whether that of a member without a node will do.
+    """
+    # Imported here, because it knows the files of networks, and what only asks needs none of them.
+    from nodes.commands.directories import complaint_of_member, complaint_of_node
+
     if arguments.directory is None:
         arguments.parser.error(f"for which department? give --directory, or set {VARIABLE}")
-    return Path(arguments.directory)
+    directory = Path(arguments.directory)
+    if complaint := (complaint_of_member if of_member else complaint_of_node)(directory):
+        arguments.parser.error(f"argument --directory: {complaint}")
+    return directory
 
 
 def add_node(parser: argparse.ArgumentParser) -> None:
@@ -56,18 +68,9 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_limit(parser: argparse.ArgumentParser) -> None:
     """Let a command that lists be told how much."""
-    parser.add_argument("--limit", type=positive, default=LISTED, metavar="N", help=f"list at most N ({LISTED})")
-
-
-def positive(text: str) -> int:
-    """Return a number from 1 on that an option was given.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none.
-    """
-    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 1 << 53:
-        raise argparse.ArgumentTypeError(f"not a number from 1 on: {text!r}")
-    return int(text)
+    parser.add_argument(
+        "--limit", type=number(1, LISTED_MAX), default=LISTED, metavar="N", help=f"list at most N ({LISTED})"
+    )
 
 
 def list_all(node: str, path: str, query: dict[str, object], limit: int) -> dict[str, Any]:

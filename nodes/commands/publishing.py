@@ -139,8 +139,8 @@ class Offered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def publish(arguments: argparse.Namespace) -> int:
     """Publish what is not on the ledger yet, as far as approvals let it come."""
-    offered, directory = _read(arguments.file, arguments.parser), directory_of(arguments)
-    publishing = _Publishing(arguments, gateway_for(directory, arguments.node))
+    offered, directory = _read(arguments.file, arguments.parser), directory_of(arguments, of_member=True)
+    publishing = _Publishing(directory, gateway_for(directory, arguments.node), arguments.parser)
     duty, item = offered.responsibility, offered.data_item
 
     def responsibility(revision: int) -> PublishResponsibility:
@@ -175,7 +175,8 @@ def publish(arguments: argparse.Namespace) -> int:
 
 def approve(arguments: argparse.Namespace) -> int:
     """Approve the newest revision of a responsibility or a data item, after saying what it is."""
-    node = gateway_for(directory_of(arguments), arguments.node)
+    directory = directory_of(arguments, of_member=True)
+    node = gateway_for(directory, arguments.node)
     record: Record
     if (value := _standing(node, "responsibilities", arguments.id)) is not None:
         record, names = ApproveResponsibility(id=arguments.id, revision=value["revision"]), value
@@ -183,7 +184,7 @@ def approve(arguments: argparse.Namespace) -> int:
         record, names = ApproveDataItem(id=arguments.id, revision=value["revision"]), value["metadata"]
     else:
         raise NotFoundError(f"nothing was published under {arguments.id}")
-    state(directory_of(arguments), record, arguments.parser, node=node)
+    state(directory, record, arguments.parser, node=node)
     # Another department wrote the names.
     named = printable(f"{names['name_zh']} {names['name_en']}".rstrip())
     print(f"{arguments.id} revision {value['revision']} approved: {named}")
@@ -193,9 +194,8 @@ def approve(arguments: argparse.Namespace) -> int:
 class _Publishing:
     """Brings one thing after the other onto the ledger."""
 
-    def __init__(self, arguments: argparse.Namespace, node: str) -> None:
-        self._arguments = arguments
-        self._node = node
+    def __init__(self, directory: Path, node: str, parser: argparse.ArgumentParser) -> None:
+        self._directory, self._node, self._parser = directory, node, parser
 
     def bring(self, plural: str, name: str, make: Callable[[int], Record], *, waits_for: str = "") -> bool:
         """Publish it unless it stands there in these words, say so, and return whether other things may rest on it.
@@ -208,7 +208,7 @@ class _Publishing:
         revision = 0 if standing is None else standing["revision"]
         if standing is None or not _says(standing, make(revision)):
             revision += 1
-            state(directory_of(self._arguments), make(revision), self._arguments.parser, node=self._node)
+            state(self._directory, make(revision), self._parser, node=self._node)
             standing = _standing(self._node, plural, name)
             assert standing is not None, "what was accepted is there"
             done = f"{name} revision {revision} published"

@@ -9,8 +9,8 @@ from typing import Any
 
 from ledger.registers.sharing.values import Mode, Rejection, RequestStatus
 from nodes.commands import share_data, share_lists, share_statements, share_verify
-from nodes.commands.options import add_directory, add_json, add_limit, add_node, positive
-from nodes.commands.speaking import text
+from nodes.commands.arguments import day, department, identifier, number, remark, text
+from nodes.commands.options import add_directory, add_json, add_limit, add_node
 from nodes.commands.verify import time_ms
 
 _DESCRIPTION = """\
@@ -53,6 +53,10 @@ _EXAMPLES = {
 }
 """What stands after the name of each subcommand in the call that its help shows."""
 
+ROWS_MAX, DELIVERY_MAX = 10**12, (1 << 31) - 1
+"""As `ledger.registers.sharing.values` bounds what a record says."""
+
+_REQUEST_HELP = "its id, as `mulu share status` prints it"
 _MODES: tuple[Mode, ...] = ("database", "file", "service", "verification")
 _REJECTIONS: tuple[Rejection, ...] = ("beyond-grant", "tampered", "truncated", "commitment", "schema")
 
@@ -106,25 +110,35 @@ def _listing(verbs: Any, name: str, summary: str, run: Callable[[argparse.Namesp
 
 def _add_request(verbs: Any) -> None:
     request = _speaking(verbs, "request", "ask for fields of another department's data item", share_statements.request)
-    request.add_argument("data_item", metavar="DATA-ITEM", help="its id, as `mulu catalog search` prints it")
-    request.add_argument("--purpose", type=text, required=True, help="what the data is for; it never names persons")
-    request.add_argument("--rows", type=positive, required=True, metavar="N", help="rows of all deliveries together")
-    request.add_argument("--until", required=True, metavar="DAY", help="last day of use, YYYY-MM-DD")
-    request.add_argument("--id", metavar="ID", help="of the request and its grant, never used before (made up)")
+    request.add_argument(
+        "data_item", type=identifier, metavar="DATA-ITEM", help="its id, as `mulu catalog search` prints it"
+    )
+    request.add_argument(
+        "--purpose", type=text, metavar="TEXT", required=True, help="what the data is for; it never names persons"
+    )
+    request.add_argument(
+        "--rows", type=number(1, ROWS_MAX), required=True, metavar="N", help="rows of all deliveries together"
+    )
+    request.add_argument("--until", type=day, required=True, metavar="DAY", help="last day of use, YYYY-MM-DD")
+    request.add_argument(
+        "--id", type=identifier, metavar="ID", help="of the request and its grant, never used before (made up)"
+    )
     _add_fields(request, "ask for this field; may be repeated (all fields)")
     _add_conditions(request)
-    request.add_argument("--basis", type=text, default="", metavar="LAW", help="needed for what is not shared")
+    request.add_argument("--basis", type=remark, default="", metavar="LAW", help="needed for what is not shared")
     request.add_argument("--mode", choices=_MODES, help="how data are handed over (as the catalogue says)")
-    request.add_argument("--renews", metavar="GRANT", help="a grant that ends when this is granted")
+    request.add_argument("--renews", type=identifier, metavar="GRANT", help="a grant that ends when this is granted")
 
 
 def _add_answers(verbs: Any) -> None:
     grant = _speaking(verbs, "grant", "give what was asked for, or less", share_statements.grant)
-    grant.add_argument("request", metavar="REQUEST")
+    grant.add_argument("request", type=identifier, metavar="REQUEST", help=_REQUEST_HELP)
     _add_fields(grant, "grant this field; may be repeated (all that were asked for)")
-    grant.add_argument("--rows", type=positive, metavar="N", help="rows of all deliveries together (as asked for)")
-    grant.add_argument("--until", metavar="DAY", help="last day of use, YYYY-MM-DD (as asked for)")
-    grant.add_argument("--conditions", type=text, default="", metavar="TEXT", help="what the requester must keep to")
+    grant.add_argument(
+        "--rows", type=number(1, ROWS_MAX), metavar="N", help="rows of all deliveries together (as asked for)"
+    )
+    grant.add_argument("--until", type=day, metavar="DAY", help="last day of use, YYYY-MM-DD (as asked for)")
+    grant.add_argument("--conditions", type=remark, default="", metavar="TEXT", help="what the requester must keep to")
     for name, summary, run in (
         ("refuse", "say no to a request, and why", share_statements.refuse),
         ("withdraw", "no longer wait for an answer", share_statements.withdraw),
@@ -132,16 +146,23 @@ def _add_answers(verbs: Any) -> None:
         ("revoke", "end a grant", share_statements.revoke),
     ):
         parser = _speaking(verbs, name, summary, run)
-        parser.add_argument("name", metavar="GRANT" if name == "revoke" else "REQUEST")
+        if name == "revoke":
+            _add_grant(parser, "name")
+        else:
+            parser.add_argument("name", type=identifier, metavar="REQUEST", help=_REQUEST_HELP)
         parser.add_argument("--reason", type=text, required=True, metavar="TEXT", help="it never names persons")
         if name == "dispute":
-            parser.add_argument("--objection", action="store_true", help="it is an objection that was rejected")
+            parser.add_argument("--objection", action="store_true", help="REQUEST is an objection that was rejected")
 
 
 def _add_objections(verbs: Any) -> None:
     raising = _speaking(verbs, "object", "say that a data item is wrong", share_statements.raise_objection)
-    raising.add_argument("data_item", metavar="DATA-ITEM")
-    raising.add_argument("--kind", choices=("wrong", "incomplete", "outdated"), required=True)
+    raising.add_argument(
+        "data_item", type=identifier, metavar="DATA-ITEM", help="its id, as `mulu catalog search` prints it"
+    )
+    raising.add_argument(
+        "--kind", choices=("wrong", "incomplete", "outdated"), required=True, help="what is the matter with it"
+    )
     raising.add_argument(
         "--details",
         type=Path,
@@ -149,32 +170,36 @@ def _add_objections(verbs: Any) -> None:
         metavar="FILE",
         help="stays here; its digest is stated",
     )
-    raising.add_argument("--id", metavar="ID", help="of the objection, never used before (made up)")
+    raising.add_argument("--id", type=identifier, metavar="ID", help="of the objection, never used before (made up)")
     answer = _speaking(verbs, "correct", "answer an objection", share_statements.answer_objection)
-    answer.add_argument("objection", metavar="OBJECTION")
-    answer.add_argument("--outcome", choices=("corrected", "rejected"), required=True)
+    answer.add_argument("objection", type=identifier, metavar="OBJECTION", help="its id, from who has raised it")
+    answer.add_argument(
+        "--outcome", choices=("corrected", "rejected"), required=True, help="whether the data were wrong"
+    )
     answer.add_argument("--reason", type=text, required=True, metavar="TEXT", help="it never names persons")
 
 
 def _add_data(verbs: Any) -> None:
     fetch = _speaking(verbs, "fetch", "fetch rows under a grant and acknowledge them", share_data.fetch)
-    fetch.add_argument("grant", metavar="GRANT")
+    _add_grant(fetch)
     fetch.add_argument("--out", required=True, metavar="FILE", help="new file: .csv, .jsonl, or .db for SQLite")
-    fetch.add_argument("--table", default="", metavar="ID", help="of the catalogue, if the data item lies in several")
+    fetch.add_argument(
+        "--table", type=identifier, metavar="ID", help="of the catalogue, if the data item lies in several"
+    )
     _add_fields(fetch, "fetch this field; may be repeated (all that are granted)")
     _add_conditions(fetch)
     fetch.add_argument("--quiet", action="store_true", help="show no progress")
     reject = _speaking(
         verbs, "reject", "say that a delivery is not what was granted or stated", share_statements.reject
     )
-    reject.add_argument("grant", metavar="GRANT")
-    reject.add_argument("number", type=positive, metavar="NUMBER")
-    reject.add_argument("--reason", choices=_REJECTIONS, required=True)
+    _add_grant(reject)
+    _add_number(reject)
+    reject.add_argument("--reason", choices=_REJECTIONS, required=True, help="what is the matter with it")
     receipt = _speaking(
         verbs, "receipt", "write the proof of an acknowledged delivery, which is checked offline", share_data.receipt
     )
-    receipt.add_argument("grant", metavar="GRANT")
-    receipt.add_argument("number", type=positive, metavar="NUMBER")
+    _add_grant(receipt)
+    _add_number(receipt)
     receipt.add_argument("--out", required=True, metavar="FILE", help="new file")
     verify = _subcommand(
         verbs,
@@ -201,25 +226,37 @@ def _add_data(verbs: Any) -> None:
     forget = _speaking(
         verbs, "forget", "destroy keys and data of a delivery; the ledger's proofs still verify", share_data.forget
     )
-    forget.add_argument("grant", metavar="GRANT")
-    forget.add_argument("number", type=positive, metavar="NUMBER")
+    _add_grant(forget)
+    _add_number(forget)
 
 
 def _add_lists(verbs: Any) -> None:
     status = _listing(verbs, "status", "where requests stand, or one request with its grant", share_lists.status)
-    status.add_argument("request", nargs="?", metavar="REQUEST", help="show this one alone")
+    status.add_argument("request", type=identifier, nargs="?", metavar="REQUEST", help="show this one alone")
     statuses = [status.value for status in RequestStatus]
     status.add_argument("--status", choices=statuses, help="only those that stand there")
     receipts = _listing(verbs, "receipts", "deliveries with who acknowledged them, and refusals", share_lists.receipts)
-    receipts.add_argument("--grant", metavar="GRANT", help="only those of this request and its grant")
+    receipts.add_argument("--grant", type=identifier, metavar="GRANT", help="only those of this request and its grant")
     breaches = _listing(verbs, "breaches", "who did not do what in time", share_lists.breaches)
     breaches.add_argument("--open", action="store_true", help="only those that are not cured")
     for parser in (status, receipts, breaches):
-        parser.add_argument("--department", metavar="CODE", help="only those of this department, in whatever part")
-        parser.add_argument("--data-item", metavar="ID", help="only those of this data item")
+        parser.add_argument(
+            "--department", type=department, metavar="CODE", help="only those of this department, in whatever part"
+        )
+        parser.add_argument("--data-item", type=identifier, metavar="ID", help="only those of this data item")
         add_limit(parser)
     scores = _listing(verbs, "scores", "how departments compare, or one department's card", share_lists.scores)
-    scores.add_argument("department", nargs="?", metavar="CODE", help="show the card of this one")
+    scores.add_argument("department", type=department, nargs="?", metavar="CODE", help="show the card of this one")
+
+
+def _add_grant(parser: argparse.ArgumentParser, name: str = "grant") -> None:
+    parser.add_argument(name, type=identifier, metavar="GRANT", help="id of the grant, which is that of its request")
+
+
+def _add_number(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "number", type=number(1, DELIVERY_MAX), metavar="NUMBER", help="of the delivery, from `mulu share receipts`"
+    )
 
 
 def _add_fields(parser: argparse.ArgumentParser, summary: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from nodes.commands.gateway_client import ask
 from nodes.commands.options import TIMEOUT_S, directory_of
 from nodes.commands.share_words import code, moment
-from nodes.commands.speaking import carry_out, gateway_of
+from nodes.commands.speaking import carry_out, check_sayable, gateway_of
 from nodes.commands.tables import print_table
 from nodes.exchange.control import FetchData, FindReaders, Forget, ShowReceipt
 from nodes.exchange.messages import Question
@@ -24,10 +24,11 @@ def fetch(arguments: argparse.Namespace) -> int:
     """Fetch rows under a grant; what was cut goes on where it stopped."""
     question = Question(
         grant=arguments.grant,
-        table=arguments.table,
+        table=arguments.table or "",
         fields=tuple(arguments.field),
         selection=tuple(arguments.where),
     )
+    check_sayable(question, arguments.parser)
     directory, output = directory_of(arguments), str(Path(arguments.out).absolute())
     with progress_bar(quiet=arguments.quiet) as report:
         fetched = carry_out(directory, FetchData(question=question, output=output), report)
@@ -57,8 +58,10 @@ def readers(arguments: argparse.Namespace) -> int:
     subject = arguments.subject if arguments.subject != "-" else sys.stdin.readline().rstrip("\r\n")
     if not subject:
         arguments.parser.error("whose data? name an identifier")
+    search = FindReaders(identifier=subject)
+    check_sayable(search, arguments.parser)
     directory = directory_of(arguments)
-    found = carry_out(directory, FindReaders(identifier=subject))
+    found = carry_out(directory, search)
     node = gateway_of(directory)
     # What was sealed and never stated has left nobody's hands.
     rows = [row for served in found.deliveries if (row := _reader(node, served.grant, served.number)) is not None]

@@ -112,6 +112,8 @@ def scores(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace, what: str, query: dict[str, object], titles: Sequence[str], row: Any) -> int:
     listed = list_all(arguments.node, f"{_PATH}/{what}", query, arguments.limit)
+    if not listed["items"]:
+        _check_that_there_is(arguments)
     if arguments.json:
         print(_json(listed))
         return ExitCode.GOOD
@@ -122,6 +124,18 @@ def _list(arguments: argparse.Namespace, what: str, query: dict[str, object], ti
     if listed["more"]:
         print("There are more: narrow the list, or set --limit.")
     return ExitCode.GOOD
+
+
+def _check_that_there_is(arguments: argparse.Namespace) -> None:
+    """Check that a list is not empty for the sake of a name that nothing has; of a department the gateway says so.
+
+    Raises:
+        NotFoundError: The ledger has no such request or data item.
+    """
+    if (grant := getattr(arguments, "grant", None)) is not None:
+        ask(arguments.node, f"{_PATH}/requests/{grant}", timeout_s=TIMEOUT_S)
+    if arguments.data_item is not None:
+        ask(arguments.node, f"/api/v1/state/data-items/{arguments.data_item}", timeout_s=TIMEOUT_S)
 
 
 def _receipt_row(item: Mapping[str, Any]) -> tuple[str, ...]:

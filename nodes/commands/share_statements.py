@@ -25,10 +25,11 @@ from ledger.registers.sharing.records import (
     WithdrawRequest,
 )
 from ledger.registers.sharing.values import Condition
+from nodes.commands.arguments import text
 from nodes.commands.gateway_client import ask
 from nodes.commands.options import TIMEOUT_S, directory_of
 from nodes.commands.share_words import case_lines
-from nodes.commands.speaking import carry_out, gateway_of, state, text
+from nodes.commands.speaking import carry_out, gateway_of, state
 from nodes.exchange.control import ShowKey
 from nodes.exit_codes import ExitCode
 

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 from ledger.blocks.record import Record
 from ledger.blocks.refusals import EnvelopeRefusal
-from ledger.encoding import decode
+from ledger.encoding import Canonical, decode
 from ledger.errors import DecodeError, InvalidInputError, NotFoundError
 from ledger.registers import RULEBOOK
 from nodes.commands.signing import sign_and_hand_in
@@ -41,6 +40,14 @@ _NOT_THERE = {NotFoundError.code} | {
 """Those of them that say that there is nothing of the name in a record, and what a node says of its own files."""
 
 _PLACE = re.compile(r" - at `\$\[(\d+)\].*`$")
+_WORDINGS = (
+    (r"^Expected `(?:str|array)` of length >= 1$", "must not be empty"),
+    (r"^Expected `str` of length <= (\d+)$", r"has a text of more than \1 characters"),
+    (r"^Expected `array` of length <= (\d+)$", r"has more than \1 parts"),
+    (r"^Expected `int` <= (\d+)$", r"must not be more than \1"),
+    (r"^Expected `str` matching regex .*$", "must be capital letters, digits and single hyphens, as in AY-01-D1"),
+)
+"""What the decoder says of a value that has no byte form, and what a person makes of it."""
 
 
 class RefusedByRuleError(InvalidInputError):
@@ -57,11 +64,6 @@ class NothingNamedSoError(NotFoundError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-def text(argument: str) -> str:
-    """Return a text as the ledger takes it: in normalisation form C."""
-    return normalize("NFC", argument)
 
 
 def gateway_of(directory: Path) -> str:
@@ -95,16 +97,20 @@ def state(directory: Path, record: Record, parser: argparse.ArgumentParser, *, n
         RefusedByRuleError, NothingNamedSoError: The ledger has refused it; the message is cause and next step.
         NotYetError: The node does not run, or cannot now; or nothing was heard of the record in time.
     """
-    encoded = record.encode()
-    try:
-        decode(type(record), encoded)
-    except DecodeError as error:
-        parser.error(_said_of_field(record, str(error)))
+    check_sayable(record, parser)
     if node and not DataDirectory.exists(directory):
         with _told_apart():
             sign_and_hand_in(directory, node, record)
         return
-    carry_out(directory, TellLedger(record=encoded))
+    carry_out(directory, TellLedger(record=record.encode()))
+
+
+def check_sayable(value: Canonical, parser: argparse.ArgumentParser) -> None:
+    """End the command with a usage error that names the field if the value cannot be said to a node."""
+    try:
+        decode(type(value), value.encode())
+    except DecodeError as error:
+        parser.error(_said_of_field(value, str(error)))
 
 
 def carry_out(directory: Path, what: Command, report: Report = lambda _: None) -> Any:
@@ -132,10 +138,13 @@ def _told_apart() -> Iterator[None]:
         raise kind(error.code, str(error)) from error
 
 
-def _said_of_field(record: Record, complaint: str) -> str:
-    """Return a complaint about a record with the name of the field in the place of its position."""
+def _said_of_field(value: Canonical, complaint: str) -> str:
+    """Return a complaint about a value with the name of the field in the place of its position, in words."""
     if (place := _PLACE.search(complaint)) is None:
         return complaint
     # The tag stands first and is no field.
-    field = record.__struct_fields__[int(place[1]) - 1]
-    return f"{field.replace('_', ' ')}: {complaint[: place.start()].rpartition(': ')[2]}"
+    field = value.__struct_fields__[int(place[1]) - 1]
+    wrong = complaint[: place.start()].rpartition(": ")[2]
+    for pattern, words in _WORDINGS:
+        wrong = re.sub(pattern, words, wrong)
+    return f"{field.replace('_', ' ')}: {wrong}"

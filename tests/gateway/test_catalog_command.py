@@ -10,6 +10,7 @@ import pytest
 
 from nodes.cli import main
 from nodes.commands.tables import width
+from nodes.data_directory import CHAIN_ID_FILE
 from tests.gateway.memory_node import MemoryNode
 from tests.gateway.served import served
 from tests.gateway.sharing_node import (
@@ -144,7 +145,11 @@ def test_breaches_and_scores_say_who_is_late(address: str, capsys: pytest.Captur
         (["catalog", "search", "--department", "ZZ"], 5, "not_found"),
         (["share", "status", "AF-R9"], 5, "not_found"),
         (["share", "scores", "ZZ"], 5, "not_found"),
-        (["share", "receipts", "--data-item", "x" * 81], 6, "invalid_parameter"),
+        (["share", "receipts", "--grant", "AF-R9"], 5, "not_found"),
+        (["share", "receipts", "--data-item", "AY-99-D9", "--json"], 5, "not_found"),
+        (["share", "status", "--data-item", "AY-99-D9"], 5, "not_found"),
+        (["share", "breaches", "--data-item", "AY-99-D9"], 5, "not_found"),
+        (["catalog", "search", "x" * 101], 6, "invalid_parameter"),
     ],
 )
 def test_what_a_gateway_refuses_has_its_exit_code(
@@ -173,6 +178,27 @@ def test_what_a_gateway_refuses_has_its_exit_code(
         (["share", "fetch", "AF-R1", "--out", "x.csv", "--where", "name=a,,b"], "--where"),
         (["share", "object", "AY-01-D1", "--kind", "ugly"], "--kind"),
         (["share", "reject", "AF-R1", "0", "--reason", "tampered"], "NUMBER"),
+        (["share", "status", ""], "argument REQUEST: not an id: ''"),
+        (["share", "status", "AF/R1"], "argument REQUEST: not an id: 'AF/R1'"),
+        (["share", "status", "--data-item", ""], "argument --data-item: not an id"),
+        (["share", "receipts", "--grant", ""], "argument --grant: not an id"),
+        (["share", "receipts", "--grant", "af-r1"], "as in AL-R1"),
+        (["share", "breaches", "--department", ""], "argument --department: not a department: ''"),
+        (["share", "scores", ""], "argument CODE: not a department"),
+        (["share", "scores", "A/Y"], "its short code, as in AY"),
+        (["catalog", "search", "--department", ""], "argument --department"),
+        (["catalog", "search", "--theme", ""], "argument --theme: is empty"),
+        (["catalog", "approve", "a/b"], "argument ID: not an id"),
+        (["share", "grant", "A" * 81], "argument REQUEST: not an id"),
+        (["share", "grant", "AF-R1", "--until", "soon"], "argument --until: not a day: 'soon'; write it as in 2026"),
+        (["share", "grant", "AF-R1", "--until", "2026-02-30"], "not a day"),
+        (["share", "grant", "AF-R1", "--rows", "0"], "not a number from 1 to 1,000,000,000,000: '0'"),
+        (["share", "refuse", "AF-R1", "--reason", ""], "argument --reason: is empty"),
+        (
+            ["share", "refuse", "AF-R1", "--reason", "x" * 2001],
+            "argument --reason: has 2,001 characters; at most 2,000",
+        ),
+        (["share", "forget", "AF-R1", "2147483648"], "argument NUMBER: not a number from 1 to 2,147,483,647"),
         (["share"], "SUBCOMMAND"),
     ],
 )
@@ -223,8 +249,17 @@ def test_a_file_that_offers_nothing_says_where(
     assert complaint in capsys.readouterr().err
 
 
+def test_an_empty_list_of_what_there_is_ends_well(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is such a data item and such a grant, of which nothing is to be told: that is an answer."""
+    assert main(["share", "receipts", "--grant", WAITING, "--data-item", CONDITIONAL, "--node", address]) == 0
+    assert lines(capsys) == ["There are no such receipts."]
+    assert main(["share", "breaches", "--data-item", CLOSED, "--json", "--node", address]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == []
+
+
 def test_a_directory_without_a_running_node_is_unavailable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 7: who speaks for a department speaks through its node."""
+    (tmp_path / CHAIN_ID_FILE).touch()
     words = ["share", "refuse", "AF-R2", "--reason", "not needed", "--directory", str(tmp_path)]
     assert main(words) == 7
     assert "no node runs in" in capsys.readouterr().err

@@ -220,9 +220,12 @@ def test_what_may_not_be_has_its_code(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("request", ITEM, "--purpose", "p", "--rows", "1", "--until", UNTIL, "--id", "al r1"), "id: Expected"),
-        (("request", ITEM, "--purpose", "p", "--rows", "1", "--until", "soon"), "last day: Expected"),
-        (("refuse", GRANT, "--reason", ""), "reason: Expected"),
+        (
+            ("request", ITEM, "--purpose", "p", "--rows", "1", "--until", UNTIL, "--id", "al r1"),
+            "argument --id: not an id",
+        ),
+        (("request", ITEM, "--purpose", "p", "--rows", "1", "--until", "soon"), "argument --until: not a day"),
+        (("refuse", GRANT, "--reason", ""), "argument --reason: is empty"),
         (("readers", ""), "whose data?"),
     ],
 )

@@ -122,8 +122,8 @@ def test_an_error_of_the_system_is_one_line_with_the_path(capsys: pytest.Capture
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("share", "status", "\udcff"),
-        ("share", "receipts", "--grant", "\udcff"),
+        ("share", "refuse", "AL-R1", "--reason", "\udcff"),
+        ("share", "grant", "AL-R1", "--conditions", "\udcff"),
         ("share", "fetch", "AL-R1", "--out", "rows.csv", "--where", "district=\udcff", "--directory", "."),
         ("catalog", "search", "permits", "\udcff"),
     ],

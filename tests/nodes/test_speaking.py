@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nodes.cli import main
+from nodes.data_directory import CHAIN_ID_FILE
 from nodes.exchange.databases import ColumnNotGrantedError
 from nodes.exchange.errors import CommandFailedError, CommandNotYetError
 
@@ -40,6 +41,68 @@ def test_what_a_node_could_not_do_has_an_exit_code(
         raise error
 
     monkeypatch.setattr("nodes.commands.speaking.command", refuse)
+    (tmp_path / CHAIN_ID_FILE).touch()
     words = ["share", "fetch", "AL-R1", "--out", str(tmp_path / "rows.csv"), "--directory", str(tmp_path)]
     assert main(words) == exit_code
     assert capsys.readouterr().err == f"mulu: {error} [{error.code}]\n"
+
+
+def a_network(root: Path) -> None:
+    """Make the directories of a network as far as a command looks at them: two nodes, and a member without one."""
+    for name in ("genesis", "network.json", "policy.txt", "AY/chain-id", "AL/chain-id", "AL/keys/x", "X1/keys/x"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("words", "inside", "complaint"),
+    [
+        (["share", "refuse", "AL-R1", "--reason", "r"], "X1", "is of a member without a node: it has keys and"),
+        (["share", "grant", "AL-R1"], "", "is the directory of a whole network: name a department's in it, such as "),
+        (["share", "grant", "AL-R1"], "ZZ", "there is no directory"),
+        (["share", "fetch", "AL-R1", "--out", "x.csv"], "AY/journal", "there is no directory"),
+        (["share", "readers", "x"], "X1/keys", "is no department's directory"),
+        (["catalog", "approve", "AY-90"], "", "name a department's in it, such as "),
+        (["catalog", "approve", "AY-90"], "ZZ", "there is no directory"),
+    ],
+)
+def test_a_directory_that_no_department_speaks_from_is_named(
+    words: list[str], inside: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, with the argument, what the directory is, and which ones would do; no node is asked."""
+    a_network(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--directory", str(tmp_path / inside)])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mulu: argument --directory: ")
+    assert complaint in error
+    if "such as" in complaint:
+        assert f"such as {tmp_path / 'AL'}, {tmp_path / 'AY'};" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--field", "x" * 201], "fields: has a text of more than 200 characters"),
+        (["--field", "x"] * 501, "fields: has more than 500 parts"),
+        (["--where", "x=" + "y" * 201], "selection: has a text of more than 200 characters"),
+    ],
+)
+def test_what_a_question_cannot_say_is_told_in_words(
+    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, with the field: the decoder's own wording is for programmers."""
+    with pytest.raises(SystemExit) as caught:
+        main(["share", "fetch", "AL-R1", "--out", "x.csv", *words, "--directory", str(tmp_path)])
+    assert caught.value.code == 2
+    assert f"mulu: {complaint}; see `mulu share fetch --help`" in capsys.readouterr().err
+
+
+def test_broken_files_of_a_network_are_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 1: 6 is for what a rule of the ledger refuses, and the ledger has not been asked."""
+    for name in (CHAIN_ID_FILE, "keys/tls.certificate.pem", "genesis", "network.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("junk")
+    assert main(["share", "grant", "AL-R1", "--directory", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith("[bad_network_file]\n")
