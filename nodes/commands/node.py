@@ -121,7 +121,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR", help="the node's directory, as `mulu node init` made it")
     parser.add_argument("--listen", type=_address, metavar="ADDRESS", help="address to bind instead")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="INFO", help="least severity that is logged (INFO)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
@@ -183,8 +183,11 @@ def init(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the node until it is told to stop."""
+    from nodes.commands.directories import complaint_of_node
     from nodes.process import NodeOptions, run_node
 
+    if complaint := complaint_of_node(arguments.directory):
+        arguments.parser.error(f"argument DIR: {complaint}")
     return run_node(
         arguments.directory.resolve(),
         options=NodeOptions(listen=arguments.listen or "", log_level=arguments.log_level),

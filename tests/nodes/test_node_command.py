@@ -179,8 +179,8 @@ def init_alone(out: Path) -> Path:
 def test_a_directory_without_a_node_is_refused(tmp_path: Path) -> None:
     """The message says what makes one."""
     code, err = run_to_end(tmp_path)
-    assert code == ExitCode.FAILED
-    assert re.fullmatch(r"mulu: .*mulu node init.* \[bad_network_file\]\n", err)
+    assert code == ExitCode.USAGE
+    assert re.fullmatch(r"mulu: argument DIR: .*mulu node init.* \[usage\]\n", err)
 
 
 def test_the_data_of_another_network_are_refused(tmp_path: Path) -> None:
@@ -202,8 +202,26 @@ def test_the_keys_of_a_member_without_a_vote_make_no_node(tmp_path: Path) -> Non
     """The registrar's directory is no node's."""
     init_alone(tmp_path / "n")
     code, err = run_to_end(tmp_path / "n" / "X1")
+    assert code == ExitCode.USAGE
+    assert "is of a member without a node" in err
+
+
+def test_the_directory_of_a_network_is_no_nodes(tmp_path: Path) -> None:
+    """Whoever names the whole network is told whose directories there are in it."""
+    assert init(tmp_path / "n", departments=6) == ExitCode.GOOD
+    code, err = run_to_end(tmp_path / "n")
+    assert code == ExitCode.USAGE
+    named = ", ".join(str(tmp_path / "n" / code) for code in ("AF", "AG", "AL", "AN"))
+    assert re.search(rf"whole network: name a department's in it, such as {re.escape(named)}; .*\[usage\]\n$", err), err
+
+
+def test_a_node_that_has_lost_a_file_says_so_itself(tmp_path: Path) -> None:
+    """It is a node's directory, and not called wrongly: it fails."""
+    directory = init_alone(tmp_path / "n")
+    (directory / GENESIS_FILE).unlink()
+    code, err = run_to_end(directory)
     assert code == ExitCode.FAILED
-    assert re.search(r"\[bad_network_file\]\n$", err)
+    assert re.fullmatch(r"mulu: .*/genesis: No such file.* \[bad_network_file\]\n", err)
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
