@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import Mapping
 
-from ledger.errors import DecodeError, LedgerError, ProofError, SignatureError
+from ledger.errors import DecodeError, ProofError, SignatureError
 from ledger.proofs.cosigned import NotEstablishedError
-from ledger.proofs.delivery import ProvenDelivery, verify_receipt
+from ledger.proofs.delivery import DeliveryReceipt, ProvenDelivery, verify_receipt
 from ledger.proofs.policy import POLICY_BYTES_MAX, parse_policy
+from ledger.proofs.policy_terms import PolicyError
+from ledger.proofs.statement import printable
 from nodes.commands.tables import labelled_lines
 from nodes.commands.verify import UnreadableError, read_file, text_of
 from nodes.exit_codes import ExitCode
@@ -23,10 +25,18 @@ def verify(arguments: argparse.Namespace) -> int:
     """Say who delivered what to whom, and which quorum vouches for it; or that it is not so, or cannot be said."""
     try:
         proven = _proven(arguments)
-    except (DecodeError, NotEstablishedError, UnreadableError) as error:
-        return _fail(arguments, "cannot say", error, ExitCode.CANNOT_SAY)
+    except PolicyError as error:
+        reason = f"the policy {arguments.policy} cannot be used: {error}"
+        return _fail(arguments, "cannot say", reason, error.code, ExitCode.CANNOT_SAY)
+    except DecodeError as error:
+        # A document is called by the name of its type.
+        said = str(error).replace(DeliveryReceipt.__name__.lower(), "receipt")
+        reason = f"{arguments.receipt}: {said}; `mulu share receipt` writes what can be read here"
+        return _fail(arguments, "cannot say", reason, error.code, ExitCode.CANNOT_SAY)
+    except (NotEstablishedError, UnreadableError) as error:
+        return _fail(arguments, "cannot say", str(error), error.code, ExitCode.CANNOT_SAY)
     except (ProofError, SignatureError) as error:
-        return _fail(arguments, "no", error, ExitCode.VERIFICATION_SAYS_NO)
+        return _fail(arguments, "no", str(error), error.code, ExitCode.VERIFICATION_SAYS_NO)
     told = _told(proven)
     if arguments.json:
         print(json.dumps({"established": "yes", **told}, ensure_ascii=False, indent=2))
@@ -76,10 +86,10 @@ def _told(proven: ProvenDelivery) -> Mapping[str, object]:
     }
 
 
-def _fail(arguments: argparse.Namespace, verdict: str, error: LedgerError, code: ExitCode) -> ExitCode:
+def _fail(arguments: argparse.Namespace, verdict: str, reason: str, code: str, exit_code: ExitCode) -> ExitCode:
     if arguments.json:
-        print(json.dumps({"established": verdict, "reason": str(error)}, ensure_ascii=False, indent=2))
+        print(json.dumps({"established": verdict, "reason": reason}, ensure_ascii=False, indent=2))
     else:
         print(f"Established  {verdict}")
-    print(f"mulu: {error} [{error.code}]", file=sys.stderr)
-    return code
+    print(f"mulu: {printable(reason)} [{code}]", file=sys.stderr)
+    return exit_code

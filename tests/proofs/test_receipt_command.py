@@ -38,22 +38,26 @@ def test_a_changed_receipt_is_refuted(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("receipt", "policy"),
+    ("receipt", "policy", "reason"),
     [
-        (b"", POLICY.encode()),
-        (b"{}", b"\xff"),
-        (b'{"format":"mulu.delivery/9"}', POLICY.encode()),
-        (RECEIPT, b"none"),
-        (RECEIPT + b" " * (1 << 20), POLICY.encode()),
+        (b"", POLICY.encode(), "the receipt FOLDER/receipt.json is empty"),
+        (b"{}", b"\xff", "the policy FOLDER/policy.txt is not UTF-8 text"),
+        (b"junk", POLICY.encode(), "FOLDER/receipt.json: not a receipt: JSON is malformed: "),
+        (b'{"format":"mulu.delivery/9"}', POLICY.encode(), "FOLDER/receipt.json: not a receipt: "),
+        (RECEIPT + b" ", POLICY.encode(), "FOLDER/receipt.json: the receipt is not in the canonical form"),
+        (RECEIPT, b"none", "the policy FOLDER/policy.txt cannot be used: the first line must be"),
+        (RECEIPT + b" " * (1 << 20), POLICY.encode(), "FOLDER/receipt.json is too long for a receipt"),
     ],
-    ids=["empty", "no text", "unknown version", "no policy", "too long"],
+    ids=["empty", "no text", "junk", "unknown version", "not canonical", "no policy", "too long"],
 )
 def test_a_receipt_that_is_none_cannot_be_said_anything_of(
-    receipt: bytes, policy: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    receipt: bytes, policy: bytes, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 4: neither a file nor a policy that cannot be read makes a receipt forged."""
+    """Exit 4, with the file and what is wrong with it: a file that cannot be read makes no receipt forged."""
     assert verify(tmp_path, receipt, policy, "--now", NOW) == 4
-    assert capsys.readouterr().out == "Established  cannot say\n"
+    printed = capsys.readouterr()
+    assert printed.out == "Established  cannot say\n"
+    assert printed.err.startswith(f"mulu: {reason.replace('FOLDER', str(tmp_path))}")
 
 
 def test_a_receipt_that_is_not_there_cannot_be_said_anything_of(
