@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nodes.cli import program_version
 from nodes.gateway import schemas
+from nodes.gateway.heads import check_head
 from nodes.gateway.node_view import NodeView
 from nodes.gateway.problems import ProblemError, install, response_of
 from nodes.gateway.routes import API, include_all
@@ -51,7 +52,7 @@ def create_app(node: NodeView) -> FastAPI:
 
 
 class RequestScope:
-    """Gives every request an id, counts and logs it, and turns what nobody foresaw into a problem."""
+    """Gives every request an id, checks its head, counts and logs it, and turns what nobody foresaw into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand before `app`."""
@@ -75,7 +76,10 @@ class RequestScope:
             await send(message)
 
         try:
+            check_head(scope)
             await self._app(scope, receive, send_with_id)
+        except ProblemError as refused:
+            await response_of(refused, request_id)(scope, receive, send_with_id)
         except Exception:
             logger.exception("a request failed", extra={"request_id": request_id})
             if status:

@@ -31,6 +31,9 @@ RETRY_AFTER_S = 1
 """Blocks come about this often under load; asking sooner gives the same answer."""
 
 
+HEAD_BYTES_MAX = 16_384
+"""Of path, query and headers. The longest that the API knows, a bundle with 16 deliveries, has some 2,000."""
+
 _PHONE_DIGITS_MIN = 8
 """Fewer digits are a height, a limit or an index, and stay in what is said of them."""
 
@@ -92,6 +95,12 @@ _KINDS_OF_GATEWAY = {
     "invalid_parameter": Kind(422, "a parameter is missing or has no meaning", "see `errors`"),
     "bad_check_character": Kind(422, "the identifier or code is mistyped", "compare it with its source"),
     "invalid_input": Kind(422, "the request cannot be understood", "see the API's description at /openapi.json"),
+    "two_lengths": Kind(
+        400, "a request that says twice where its body ends can be read in two ways", "send one of the two headers"
+    ),
+    "head_too_large": Kind(
+        431, f"path, query and headers have at most {HEAD_BYTES_MAX} bytes together", "send shorter ones"
+    ),
     "bad_request": Kind(400, "this is not a request that the gateway understands", "see /openapi.json"),
     "internal_error": Kind(500, "the node failed", "report the request id to whoever runs the node"),
 }
