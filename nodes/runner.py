@@ -33,7 +33,7 @@ from ledger.consensus.effects import (
     Sync,
 )
 from ledger.consensus.events import Event, MessageReceived, PeerConnected, PeerDisconnected, TimerFired
-from ledger.consensus.jolteon import TooFarAheadError
+from ledger.consensus.voting import TooFarAheadError
 from ledger.errors import (
     InvalidInputError,
     InvariantBrokenError,

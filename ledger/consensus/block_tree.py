@@ -189,6 +189,10 @@ class BlockTree:
             above.append(ancestor)
         return above[::-1]
 
+    def proposals_up_to(self, block: TreeBlock) -> list[Proposal]:
+        """Return the proposals of `branch(block)`, oldest first."""
+        return [ancestor.proposal for ancestor in self.branch(block) if ancestor.proposal is not None]
+
     def commit(self, target: BlockId) -> list[TreeBlock]:
         """Move the root up to `target`; return the blocks this commits, oldest first, each exactly once (I6).
 

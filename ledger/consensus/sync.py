@@ -7,7 +7,7 @@ next, so an answer is checked as it stands, whoever gave it, and nothing unprove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ledger.blocks.block import Block
 from ledger.consensus.block_tree import BlockTree
@@ -147,6 +147,32 @@ class AnswerBudget:
         allowed = paid_until_ms + self._interval_ms <= now_ms + ahead_max_ms
         self._paid_until_ms[peer] = paid_until_ms + self._interval_ms if allowed else paid_until_ms
         return allowed
+
+
+def chain_asked_for(
+    request: BlockRequest, tree: BlockTree, committed_block: Callable[[int], bytes | None]
+) -> list[tuple[bytes, QuorumCertificate | None]]:
+    """Return committed blocks above the asker's, then those on the way to the target, for `answer` to cut.
+
+    Args:
+        committed_block: As of `Application`: from a height to the encoded block.
+    """
+    root = tree.root
+    chain: list[tuple[bytes, QuorumCertificate | None]] = []
+    size = 0
+    # One more than an answer holds: the certificate of the last block is inside the next one.
+    for height in range(request.above + 1, min(root.height, request.above + BLOCKS_PER_RESPONSE_MAX + 1) + 1):
+        raw = committed_block(height)
+        if raw is None:
+            break
+        chain.append((raw, root.certificate if height == root.height else None))
+        size += len(raw)
+        if size > FRAME_BYTES_MAX and len(chain) > 1:
+            break
+    if request.above + len(chain) == root.height:
+        target = tree.get(request.target) or root
+        chain += [(b.proposal.raw, b.certificate) for b in tree.branch(target) if b.proposal is not None]
+    return chain
 
 
 def answer(chain: Sequence[tuple[bytes, QuorumCertificate | None]]) -> BlockResponse:

@@ -7,8 +7,8 @@ import pytest
 
 from ledger.blocks.block import proposal_signing_bytes
 from ledger.consensus.effects import Broadcast, Send
-from ledger.consensus.jolteon import ROUNDS_BEHIND_KEPT
 from ledger.consensus.messages import BlockRequest, BlockResponse, Proposal, decode_message, decode_proposal
+from ledger.consensus.progress import ROUNDS_BEHIND_KEPT
 from ledger.consensus.sync import ANSWER_INTERVAL_MS, ANSWERS_AT_ONCE, answer
 from ledger.identifiers import Digest, ValidatorIndex
 from tests.consensus.adversary import Adversary
@@ -35,13 +35,14 @@ def test_proposals_of_rounds_long_over_are_not_kept() -> None:
         certificate = adversary.certify(proposal, 0, 1)
         proposals.append(proposal)
     late = adversary.member(2).engine
+    kept = late._proposals
     adversary.show(certificate, 2)
     adversary.show(proposals[0], 2)
     for proposal in proposals[2:]:
         adversary.show(proposal, 2)
     assert late.round == 31
-    assert {round_ for round_, _ in late._proposals} == set(range(31 - ROUNDS_BEHIND_KEPT, 31))
-    assert {proposal.header.round for proposal in late._waiting.values()} == set(range(31 - ROUNDS_BEHIND_KEPT, 31))
+    assert {round_ for round_, _ in kept._first} == set(range(31 - ROUNDS_BEHIND_KEPT, 31))
+    assert {proposal.header.round for proposal in kept._waiting.values()} == set(range(31 - ROUNDS_BEHIND_KEPT, 31))
 
 
 def test_proposals_are_forgotten_as_rounds_pass_without_a_commit() -> None:
@@ -54,7 +55,7 @@ def test_proposals_are_forgotten_as_rounds_pass_without_a_commit() -> None:
         entry = adversary.certify_timeouts(round_, 0, 1)
     engine = adversary.member(0).engine
     assert engine.height == 0
-    assert len(engine._proposals) <= ROUNDS_BEHIND_KEPT + 1
+    assert len(engine._proposals._first) <= ROUNDS_BEHIND_KEPT + 1
 
 
 def test_a_second_own_proposal_of_a_round_silences_the_member() -> None:

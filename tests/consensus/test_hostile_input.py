@@ -50,17 +50,18 @@ def traffic() -> tuple[bytes, ...]:
 
 def snapshot(member: Member) -> Any:
     """Return everything that the engine could have changed."""
-    state = {
-        name: value
-        for name, value in vars(member.engine).items()
-        if name not in ("_verifier", "_validators", "_application", "_cache", "_leaders", "_timing", "_safety")
+    return copy.deepcopy(state_of(member.engine, set())), member.safety.record
+
+
+def state_of(part: object, seen: set[int]) -> dict[str, Any]:
+    """Return the attributes of a part of the engine, those of the parts in it as well, each part once."""
+    seen.add(id(part))
+    given = ("_verifier", "_validators", "_application", "_cache", "_leaders", "_timing", "_safety")
+    return {
+        name: state_of(value, seen) if hasattr(value, "__dict__") else value
+        for name, value in vars(part).items()
+        if name not in given and not callable(value) and id(value) not in seen
     }
-    return copy.deepcopy(
-        {
-            name: value if isinstance(value, int | str | dict | set | list | None | Canonical) else vars(value)
-            for name, value in state.items()
-        }
-    ), member.safety.record
 
 
 def test_a_run_shows_every_kind_of_message() -> None:

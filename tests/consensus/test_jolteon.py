@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from ledger.consensus.block_tree import BlockTree, TreeBlock
 from ledger.consensus.effects import Broadcast, CheckpointAdvanced, Committed, EvidenceFound, SigningStopped
 from ledger.consensus.evidence import check_evidence
-from ledger.consensus.jolteon import CLOCK_AHEAD_MS
 from ledger.consensus.leader import Reputation, RoundRobin
 from ledger.consensus.messages import BLOCKS_PER_RESPONSE_MAX, Proposal, TimeoutMessage, VoteMessage, decode_message
+from ledger.consensus.voting import CLOCK_AHEAD_MS
 from ledger.identifiers import ValidatorIndex
 from ledger.members.validators import ValidatorSet
 from tests.consensus.adversary import FAULTY, Adversary

@@ -62,12 +62,12 @@ def parent_below_timeouts(round_: int, justification: Justification) -> None:
 MUTANTS = {
     "commit without consecutive rounds": Mutant(
         "P14",
-        ("ledger.consensus.block_tree.committed_by", "ledger.consensus.jolteon.committed_by"),
+        ("ledger.consensus.block_tree.committed_by", "ledger.consensus.progress.committed_by"),
         commit_without_consecutive_rounds,
     ),
     "vote after timeout": Mutant("P12", ("ledger.consensus.safety.record_after_timeout",), vote_after_timeout),
-    "voted round not saved": Mutant("P10", ("ledger.consensus.jolteon.record_bytes",), voted_round_not_saved),
-    "parent below timeouts": Mutant("P7", ("ledger.consensus.jolteon.check_justification",), parent_below_timeouts),
+    "voted round not saved": Mutant("P10", ("ledger.consensus.outbox.record_bytes",), voted_round_not_saved),
+    "parent below timeouts": Mutant("P7", ("ledger.consensus.proposals.check_justification",), parent_below_timeouts),
     "highest round not checked": Mutant(
         "P4", ("ledger.consensus.certificates.check_highest_round",), highest_round_not_checked
     ),

@@ -17,7 +17,7 @@ import pytest
 from ledger.blocks.envelope import seal
 from ledger.consensus.effects import Effect
 from ledger.consensus.events import Event
-from ledger.consensus.jolteon import TooFarAheadError
+from ledger.consensus.voting import TooFarAheadError
 from ledger.crypto.signatures import verify_batch
 from ledger.errors import InvalidInputError, LedgerError, NotYetError, SignatureError, StorageFailedError
 from ledger.identifiers import Height, KeyId
