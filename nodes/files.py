@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -181,6 +182,31 @@ def write_new_file(folder: Folder, name: str, data: bytes) -> None:
         file.close()
     folder.rename(unfinished, name)
     folder.sync()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a power loss.
+
+    One that is there already is replaced, in one step and with its permissions; what fails before leaves it as it is.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    # A left-over of an earlier attempt, or something that others may have put there.
+    partial.unlink(missing_ok=True)
+    try:
+        with partial.open("xb") as file:
+            if path.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    DiskFolder(path.parent).sync()
 
 
 class DiskFullError(StorageFailedError):

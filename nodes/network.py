@@ -14,7 +14,6 @@ A member without a vote has a directory with keys and no node. The policy is wri
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from ledger.members.validators import ValidatorSet
 from ledger.proofs.policy import make_policy, parse_policy
 from ledger.proofs.tools_policy import make_tools_policy
 from nodes.data_directory import DataDirectory
+from nodes.files import write_file
 from nodes.keystore import KeyName, Keystore, derive
 from nodes.transport.tls import certificate_spki_hash
 
@@ -277,21 +277,6 @@ def node_signers(keys: Keystore) -> NodeSigners:
         cosigner=keys.signers[KeyName.COSIGNER],
         log=keys.signers[KeyName.LOG],
     )
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a new file so that it is there whole or not at all, also after a power loss."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _network_json(network: Network) -> bytes:

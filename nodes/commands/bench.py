@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nodes.commands.output import write_output
 from nodes.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -221,10 +222,9 @@ def run_report(arguments: argparse.Namespace) -> int:
         )
     plots = measure_plots(seed=1, rounds=ROUNDS, directory=directory, say=_say)
     place = arguments.report / "report.html"
-    place.write_text(page(document, plots), encoding="utf-8")
-    (arguments.report / "report.json").write_text(
-        json.dumps({"targets": document, "plots": plots}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_output(place, page(document, plots).encode())
+    report = json.dumps({"targets": document, "plots": plots}, indent=2, ensure_ascii=False) + "\n"
+    write_output(arguments.report / "report.json", report.encode())
     print(place)
     return ExitCode.GOOD
 

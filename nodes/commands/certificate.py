@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nodes.commands.gateway_client import check_address
+from nodes.commands.output import write_output
 from nodes.commands.verify import read_file, text_of, time_ms
 from nodes.exit_codes import ExitCode
 
@@ -182,7 +183,7 @@ def run_pdf(arguments: argparse.Namespace) -> int:
         print("mulu: the file has no seal: name one with --seal", file=sys.stderr)
     else:
         pdf = seal_pdf(pdf, seal)
-    arguments.out.write_bytes(pdf)
+    write_output(arguments.out, pdf)
     return ExitCode.GOOD
 
 
@@ -211,7 +212,7 @@ def run_vc(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         print(jwt)
     else:
-        arguments.out.write_text(jwt, encoding="ascii")
+        write_output(arguments.out, jwt.encode("ascii"))
     return ExitCode.GOOD
 
 

@@ -17,6 +17,7 @@ from ledger.proofs.policy import POLICY_BYTES_MAX
 from ledger.proofs.statement import printable
 from ledger.proofs.tlog_policy import TlogPolicy, parse_tlog_policy
 from nodes.commands.gateway_client import check_address, fetch
+from nodes.commands.output import write_output
 from nodes.exit_codes import ExitCode
 
 DESCRIPTION = """\
@@ -117,7 +118,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         sys.stdout.write(data.decode())
     else:
-        arguments.out.write_bytes(data)
+        write_output(arguments.out, data)
     return ExitCode.GOOD
 
 

@@ -26,6 +26,7 @@ from ledger.proofs.tlog_proof import ProofExtra, TlogProof, parse_tlog_proof
 from ledger.registers.certificates.identifier import parse_identifier
 from nodes.commands.gateway_client import NotAGatewayError, ask, check_address, fetch
 from nodes.commands.options import add_node
+from nodes.commands.output import write_output
 from nodes.exit_codes import ExitCode
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     node = arguments.node
     proof = _understood(node, lambda: parse_tlog_proof(fetch(node, path, timeout_s=TIMEOUT_S).decode()))
     if arguments.entry is not None:
-        arguments.entry.write_bytes(_entry_of(node, proof))
+        write_output(arguments.entry, _entry_of(node, proof))
     if arguments.cose:
         data = fetch(node, f"/api/v1/entries/{proof.index}/cose-receipt", timeout_s=TIMEOUT_S)
     elif arguments.for_tools is not None:
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         sys.stdout.buffer.write(data)
     else:
-        arguments.out.write_bytes(data)
+        write_output(arguments.out, data)
     return ExitCode.GOOD
 
 

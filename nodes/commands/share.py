@@ -200,7 +200,7 @@ def _add_data(verbs: Any) -> None:
     )
     _add_grant(receipt)
     _add_number(receipt)
-    receipt.add_argument("--out", required=True, metavar="FILE", help="new file")
+    receipt.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file")
     verify = _subcommand(
         verbs,
         "verify",

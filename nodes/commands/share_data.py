@@ -11,6 +11,7 @@ from typing import Any
 
 from nodes.commands.gateway_client import ask
 from nodes.commands.options import TIMEOUT_S, directory_of
+from nodes.commands.output import check_new, write_output
 from nodes.commands.share_words import code, moment
 from nodes.commands.speaking import carry_out, check_sayable, gateway_of
 from nodes.commands.tables import print_table
@@ -42,11 +43,11 @@ def fetch(arguments: argparse.Namespace) -> int:
 
 def receipt(arguments: argparse.Namespace) -> int:
     """Write what proves a delivery to anybody with the network's policy."""
+    check_new(arguments.out, arguments.parser)
     found = carry_out(directory_of(arguments), ShowReceipt(grant=arguments.grant, number=arguments.number))
-    with Path(arguments.out).open("xb") as file:
-        file.write(found.text)
+    write_output(arguments.out, found.text)
     if arguments.json:
-        told = {"grant": arguments.grant, "number": arguments.number, "output": arguments.out}
+        told = {"grant": arguments.grant, "number": arguments.number, "output": str(arguments.out)}
         print(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         print(f"The receipt of delivery {arguments.number} under {arguments.grant} is in {arguments.out}")

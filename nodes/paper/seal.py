@@ -40,7 +40,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from ledger.check_characters import check_credit_code
 from ledger.errors import LedgerError
-from nodes.network import write_file
+from nodes.files import write_file
 from nodes.pkcs8 import to_pem
 
 KEY_NAME, CERTIFICATE_NAME = "seal.pem", "seal.certificate.pem"
