@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from nodes.files import write_file
@@ -31,3 +32,9 @@ def check_new(path: Path, parser: argparse.ArgumentParser) -> None:
     """End the command with a usage error if it would write over something."""
     if path.exists() or path.is_symlink():
         parser.error(f"argument --out: {path} is there already: name a new file")
+
+
+def check_no_terminal(what: str, parser: argparse.ArgumentParser) -> None:
+    """End the command with a usage error if bytes that no terminal can show would be written to one."""
+    if sys.stdout.isatty():
+        parser.error(f"{what} is binary, and standard output a terminal: add --out FILE, or redirect it")

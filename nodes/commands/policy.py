@@ -131,8 +131,21 @@ def _read(source: str, *, for_tools: bool = False) -> tuple[bytes, TlogPolicy]:
         NodeUnavailableError: The node does not answer.
     """
     data = _fetch(source, for_tools=for_tools)
+    return data, _parse(data, source)
+
+
+def read_policy(path: Path) -> TlogPolicy:
+    """Return the policy in a file.
+
+    Raises:
+        UnreadablePolicyError: There is none.
+    """
+    return _parse(_read_file(path), str(path))
+
+
+def _parse(data: bytes, source: str) -> TlogPolicy:
     try:
-        return data, parse_tlog_policy(data)
+        return parse_tlog_policy(data)
     except DecodeError as error:
         raise UnreadablePolicyError(f"{source} is no policy: {error}") from error
 
@@ -159,6 +172,10 @@ def _fetch(source: str, *, for_tools: bool) -> bytes:
         raise UnreadablePolicyError(
             f"{path} is a file and does not say where departments are asked: name a network's directory or a node"
         )
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(POLICY_BYTES_MAX + 1)

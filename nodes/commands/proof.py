@@ -17,16 +17,18 @@ from ledger.crypto.merkle import leaf_hash, verify_inclusion
 from ledger.encoding import decode
 from ledger.errors import CheckCharacterError, DecodeError, LedgerError, NotYetError, ProofError
 from ledger.identifiers import Digest
+from ledger.limits import RECORDS_PER_ENVELOPE_MAX
 from ledger.proofs.completing import choose_size, complete
 from ledger.proofs.cosigned import NotEstablishedError, valid_lines
 from ledger.proofs.notes import SignedCheckpoint, parse_note
-from ledger.proofs.policy import POLICY_BYTES_MAX
-from ledger.proofs.tlog_policy import TlogPolicy, Witness, parse_tlog_policy
+from ledger.proofs.tlog_policy import TlogPolicy, Witness
 from ledger.proofs.tlog_proof import ProofExtra, TlogProof, parse_tlog_proof
 from ledger.registers.certificates.identifier import parse_identifier
+from nodes.commands.arguments import number
 from nodes.commands.gateway_client import NotAGatewayError, ask, check_address, fetch
 from nodes.commands.options import add_node
-from nodes.commands.output import write_output
+from nodes.commands.output import check_no_terminal, write_output
+from nodes.commands.policy import UnreadablePolicyError, read_policy
 from nodes.exit_codes import ExitCode
 
 T = TypeVar("T")
@@ -42,8 +44,9 @@ examples:
   mulu verify issue.tlog-proof --policy policy.txt
   mulu proof 41 --for-tools tools-policy.txt --entry entry --out 41.tlog-proof
 
-exit codes: 0 fetched, 2 the identifier is mistyped or the command was called wrongly, 5 there is no such entry,
-            7 a node does not answer, or too few of the departments that the policy names have cosigned yet
+exit codes: 0 fetched, 1 a file cannot be read or written, or POLICY is none, 2 the identifier is mistyped or the
+            command was called wrongly, 5 there is no such entry, 7 a node does not answer, or too few of the
+            departments that the policy names have cosigned yet
 """
 
 WORKERS = 16
@@ -53,6 +56,9 @@ ATTEMPTS_MAX = 8
 """Sizes that are tried if departments claim to have cosigned what they have not."""
 
 TIMEOUT_S = 10.0
+
+_NUMBER_DIGITS_MAX = 15
+"""Of a log entry: more than a log can reach, and less than a number that some readers of JSON would round."""
 
 
 class NotCompletedError(NotYetError):
@@ -72,7 +78,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("what", metavar="WHAT", help="identifier of a certificate, or the number of a log entry")
     add_node(parser)
-    parser.add_argument("--record", type=int, metavar="N", help="prove this record of the entry too, from 0")
+    parser.add_argument(
+        "--record",
+        type=number(0, RECORDS_PER_ENVELOPE_MAX - 1),
+        metavar="N",
+        help="prove this record of the entry too, from 0",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--cose", action="store_true", help="fetch a COSE Receipt by the node instead of a tlog-proof")
     form.add_argument(
@@ -85,7 +96,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--entry", type=Path, metavar="FILE", help="write the entry's bytes here: other tools want them"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write here instead of to standard output")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,14 +106,17 @@ def run(arguments: argparse.Namespace) -> int:
     except (CheckCharacterError, ValueError) as error:
         print(f"mulu: {error} [usage]", file=sys.stderr)
         return ExitCode.USAGE
+    if arguments.cose and arguments.out is None:
+        check_no_terminal("a COSE Receipt", arguments.parser)
+    policy = None if arguments.for_tools is None else _read_tools_policy(arguments.for_tools)
     node = arguments.node
     proof = _understood(node, lambda: parse_tlog_proof(fetch(node, path, timeout_s=TIMEOUT_S).decode()))
     if arguments.entry is not None:
         write_output(arguments.entry, _entry_of(node, proof))
     if arguments.cose:
         data = fetch(node, f"/api/v1/entries/{proof.index}/cose-receipt", timeout_s=TIMEOUT_S)
-    elif arguments.for_tools is not None:
-        data = _completed(node, proof, _read_policy(arguments.for_tools)).text().encode()
+    elif policy is not None:
+        data = _completed(node, proof, policy).text().encode()
     else:
         data = proof.text().encode()
     if arguments.out is None:
@@ -120,6 +134,8 @@ def _path_of(what: str, record: int | None) -> str:
         ValueError: Only an entry's records are numbered: of a certificate it is known which one issued it.
     """
     if what.isdecimal() and what.isascii():
+        if len(what) > _NUMBER_DIGITS_MAX:
+            raise ValueError(f"no log has an entry of this number: {what}")
         return f"/api/v1/entries/{what}/tlog-proof" + ("" if record is None else f"?record={record}")
     if record is not None:
         raise ValueError("--record goes with the number of an entry, not with a certificate")
@@ -127,9 +143,18 @@ def _path_of(what: str, record: int | None) -> str:
     return f"/api/v1/certificates/{urllib.parse.quote(what, safe='')}/tlog-proof"
 
 
-def _read_policy(path: Path) -> TlogPolicy:
-    with path.open("rb") as file:
-        return parse_tlog_policy(file.read(POLICY_BYTES_MAX + 1))
+def _read_tools_policy(path: Path) -> TlogPolicy:
+    """Return the policy in a file, which says where the departments that it names are asked.
+
+    Raises:
+        UnreadablePolicyError: There is none, or it names no addresses.
+    """
+    policy = read_policy(path)
+    if not any(witness.url for witness in policy.witnesses.values()):
+        raise UnreadablePolicyError(
+            f"the policy {path} names no addresses: make one that does with `mulu policy export --for-tools`"
+        )
+    return policy
 
 
 def _completed(node: str, proof: TlogProof, policy: TlogPolicy) -> TlogProof:

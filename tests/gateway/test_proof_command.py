@@ -26,6 +26,8 @@ from tests.proofs.small_network import MEMBERS, REGISTRAR
 
 NOW = "2025-09-15T08:10:00+08:00"
 VOTERS = [member.credit_code for member in MEMBERS if member is not REGISTRAR]
+NOBODY = "http://127.0.0.1:1"
+"""Where no gateway is: the port takes a privilege that tests do not have, or nothing listens there."""
 
 
 class Gateways:
@@ -116,7 +118,7 @@ def test_a_receipt_in_cose_is_of_the_same_entry(node: MemoryNode, address: str, 
         (IDENTIFIER[:-1] + "0", [], 2, "check character"),
         (IDENTIFIER, ["--record", "0"], 2, "--record"),
         ("9", [], 5, "none with index 9"),
-        ("99999999999999999999", [], 6, "mulu: index: Input should be less than"),
+        ("99999999999999999999", [], 2, "no log has an entry of this number"),
         ("7", ["--record", "5"], 5, "2 records"),
     ],
 )
@@ -126,6 +128,52 @@ def test_what_has_no_proof_ends_with_the_right_code(
     """Mistyped, misused, beyond the log, no number of an entry, beyond the envelope."""
     assert main(["proof", what, "--node", address, *options]) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"junk", "is no policy: "),
+        (b"\xff\xfe", "is no policy: "),
+        ("policy", "names no addresses: make one that does with `mulu policy export --for-tools`"),
+    ],
+    ids=["missing", "junk", "no text", "no addresses"],
+)
+def test_a_file_that_is_no_policy_for_tools_is_named_before_a_node_is_asked(
+    node: MemoryNode,
+    files: Callable[[str], str],
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | str | None,
+    message: str,
+) -> None:
+    """Exit 1, as for any file that cannot be used: neither a refusal (6) nor worth trying again (7)."""
+    if content is not None:
+        Path(files("tools.txt")).write_bytes(node.policy().encode() if isinstance(content, str) else content)
+    assert main(["proof", "0", "--node", NOBODY, "--for-tools", files("tools.txt")]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.endswith("[unreadable_policy]\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["7", "--record", "-1"], "argument --record: not a number from 0 to 255: '-1'"),
+        (["7", "--cose"], "a COSE Receipt is binary, and standard output a terminal: add --out FILE, or redirect it"),
+    ],
+)
+def test_a_proof_that_is_asked_for_wrongly(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 2 on a terminal, before a node is asked; nothing is written there that would garble it."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with pytest.raises(SystemExit) as caught:
+        main(["proof", *words, "--node", NOBODY])
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
 
 
 def test_an_address_of_something_else_is_no_gateway(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,10 +194,6 @@ def department(node: MemoryNode, credit_code: CreditCode) -> MemoryNode:
 def write_tools_policy(node: MemoryNode, path: str, addresses: Sequence[str]) -> None:
     policy = make_tools_policy(parse_policy(node.policy()), dict(zip(VOTERS, addresses, strict=True)))
     Path(path).write_text(policy, encoding="utf-8")
-
-
-NOBODY = "http://127.0.0.1:1"
-"""Where no gateway is: the port takes a privilege that tests do not have, or nothing listens there."""
 
 
 @pytest.mark.parametrize(("away", "code"), [(0, 0), (1, 0), (2, 7)])
