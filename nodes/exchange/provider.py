@@ -7,7 +7,7 @@ between, a later question finds what there is and goes on from it:
     nothing kept        whatever lies on the disk was never stated: the number is prepared anew
     sealed              stated now, if it is not on the ledger yet; if the ledger refuses it, it is as if it never was
     stated              served, as often as asked for, from whichever chunk: always the same bytes
-    settled             the requester has answered; the bytes are gone
+    settled             the requester has answered, or the grant has ended; the bytes are gone
 """
 
 from __future__ import annotations
@@ -140,11 +140,20 @@ class Provider:
                 yield file.chunk(index)
 
     def settle(self) -> None:
-        """Remove the bytes of the deliveries that their requesters have answered."""
+        """Remove bytes and questions of the deliveries that were answered, or whose grant has ended.
+
+        Under a grant that has ended nothing is stated or fetched any more: what was never stated goes as a whole.
+        """
         for sent in self._store.unsettled():
-            if self._is_answered(sent):
-                self._folder.remove(stem(sent.grant, sent.number) + SEALED)
+            stated, ended = self._ledger.ask(partial(_standing, sent))
+            if not ended and (stated is None or stated.status not in _ANSWERED):
+                continue
+            self._folder.remove(stem(sent.grant, sent.number) + SEALED)
+            if stated is not None:
                 self._store.settle_sent(sent.grant, sent.number)
+            else:
+                self._folder.remove(stem(sent.grant, sent.number) + TAGS)
+                self._store.drop_sent(sent.grant, sent.number)
 
     def release(self) -> None:
         """Close the database to grants that have ended. What cannot be closed now is tried again by the next call."""
@@ -266,13 +275,18 @@ class Provider:
         self._store.mark_stated(sent.grant, sent.number)
 
     def _is_stated(self, sent: Sent) -> bool:
-        return self._stated(sent) is not None
+        return self._ledger.ask(partial(_stated, sent)) is not None
 
-    def _is_answered(self, sent: Sent) -> bool:
-        stated = self._stated(sent)
-        return stated is not None and stated.status in (DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.REJECTED)
 
-    def _stated(self, sent: Sent) -> Delivery | None:
-        """Return the delivery as the ledger has it, if it is the one that was sealed here."""
-        stated = self._ledger.ask(lambda state: delivery_of(state, sent.grant, sent.number))
-        return stated if stated is not None and stated.sealed == sent.offer.delivery.sealed else None
+_ANSWERED = (DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.REJECTED)
+
+
+def _stated(sent: Sent, state: State) -> Delivery | None:
+    """Return the delivery as the ledger has it, if it is the one that was sealed here."""
+    stated = delivery_of(state, sent.grant, sent.number)
+    return stated if stated is not None and stated.sealed == sent.offer.delivery.sealed else None
+
+
+def _standing(sent: Sent, state: State) -> tuple[Delivery | None, bool]:
+    """Return the delivery as `_stated` does, and whether its grant has ended, both as of one block."""
+    return _stated(sent, state), has_ended(state, sent.grant)

@@ -45,7 +45,7 @@ class SentStep(Enum):
     STATED = "stated"
     """It is on the ledger, and may be served."""
     SETTLED = "settled"
-    """The requester has acknowledged or rejected it; the bytes are gone."""
+    """The requester has acknowledged or rejected it, or can fetch it no more; the bytes are gone."""
 
 
 class ReceivedStep(Enum):
@@ -170,7 +170,7 @@ class ExchangeStore:
         self._change("UPDATE sent SET step = ? WHERE grant_id = ? AND number = ?", SentStep.STATED.value, grant, number)
 
     def settle_sent(self, grant: str, number: int) -> None:
-        """Note that the requester has answered; what was asked is forgotten."""
+        """Note that nobody will fetch it any more; what was asked is forgotten."""
         self._change(
             "UPDATE sent SET step = ?, question = NULL WHERE grant_id = ? AND number = ?",
             SentStep.SETTLED.value,
@@ -180,7 +180,7 @@ class ExchangeStore:
         self._overwrite_what_was()
 
     def drop_sent(self, grant: str, number: int) -> None:
-        """Forget a delivery that the ledger has refused: nobody has ever seen anything of it."""
+        """Forget a delivery that will never be stated: nobody has ever seen anything of it."""
         self._change("DELETE FROM sent WHERE grant_id = ? AND number = ?", grant, number)
         self._overwrite_what_was()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ledger.errors import LedgerError
+from ledger.blocks.record import Record
+from ledger.errors import LedgerError, NotYetError
 from ledger.registers.sharing.records import RevokeGrant
 from ledger.registers.sharing.values import DeliveryStatus
 from nodes.exchange.databases import DatabaseBusyError
@@ -25,7 +27,7 @@ from tests.exchange.two_departments import (
     published,
     two_departments,
 )
-from tests.state.small_ledger import DAY_MS, HOUSING
+from tests.state.small_ledger import DAY_MS, HOUSING, MARKET
 
 GRANTED = [{"permit_no": row[1], "holder": row[2], "floors": row[4]} for row in PERMITS]
 
@@ -264,6 +266,32 @@ def test_what_was_asked_is_gone_once_it_is_answered(two: TwoDepartments, tmp_pat
     two.provider.settle()
     kept = [path for side in ("provider", "requester") for path in (tmp_path / side).rglob("*") if path.is_file()]
     assert {"exchange.db", "exchange.db-wal"} <= {path.name for path in kept}
+    assert [path for path in kept if "赵六".encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("stated", [False, True], ids=["never stated", "stated"])
+def test_what_nobody_can_fetch_any_more_is_gone_once_its_grant_has_ended(
+    two: TwoDepartments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stated: bool
+) -> None:
+    """Bytes and question, of one that was stated and of one that was only sealed; not a moment before."""
+
+    def tell(_: Record) -> None:
+        raise NotYetError("the pool is full")
+
+    two.grant(mode="verification", volume_max=5)
+    with monkeypatch.context() as patched, contextlib.suppress(NotYetError):
+        if not stated:
+            patched.setattr(two.provider._ledger, "tell", tell)
+        two.provider.offer(MARKET, asking(name=("赵六",)), lambda _: None)
+    outbox = tmp_path / "provider" / "outbox"
+    two.provider.settle()
+    assert (outbox / "AY-R1-1.sealed").exists()
+    assert two.small.put(HOUSING, RevokeGrant(grant="AY-R1", reason="misused")) == ["accepted"]
+    two.provider.settle()
+    assert [path.suffix for path in outbox.iterdir()] == ([".tags"] if stated else [])
+    assert len(two.provider.served("赵六")) == stated
+    assert not two.provider_store.unsettled()
+    kept = [path for path in (tmp_path / "provider").rglob("*") if path.is_file()]
     assert [path for path in kept if "赵六".encode() in path.read_bytes()] == []
 
 
