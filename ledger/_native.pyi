@@ -35,7 +35,13 @@ def hash_leaves(prefix: bytes, entries: Sequence[bytes]) -> list[bytes]:
     """Return SHA-256(prefix || entry) for each entry, in order."""
 
 def truncated_macs(inner: bytes, outer: bytes, values: Sequence[bytes], size: int) -> bytes:
-    """Return the first `size` bytes, at most 32, of SHA-256(outer || SHA-256(inner || value)) for each, joined."""
+    """Return the first `size` bytes, at most 32, of SHA-256(outer || SHA-256(inner || value)) for each, joined.
+
+    The interpreter's lock is released while it works.
+
+    Raises:
+        ValueError: `inner` or `outer` does not have 64 bytes.
+    """
 
 def merkle_root(leaf_hashes: Sequence[bytes]) -> bytes:
     """Return the RFC 9162 root over leaf hashes of 32 bytes each.

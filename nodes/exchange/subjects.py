@@ -47,7 +47,7 @@ def normal_form(identifier: Scalar) -> bytes:
     """
     if isinstance(identifier, bytes):
         return identifier
-    return _normal(str(identifier)).encode()
+    return _normal(str(identifier))
 
 
 def normal_forms(identifiers: Sequence[Scalar]) -> list[bytes]:
@@ -56,14 +56,19 @@ def normal_forms(identifiers: Sequence[Scalar]) -> list[bytes]:
     Neither composition nor capitals reach beyond the end of a line, so each line is as it would be alone.
     """
     if set(map(type, identifiers)) == {str}:
-        forms = _normal("\n".join(identifiers)).encode().split(b"\n")  # type: ignore[arg-type]
+        forms = _normal("\n".join(identifiers)).split(b"\n")  # type: ignore[arg-type]
         if len(forms) == len(identifiers):
             return forms
     return list(map(normal_form, identifiers))
 
 
-def _normal(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).upper().replace(" ", "").replace("-", "").replace("\t", "")
+_LEFT_OUT = b" -\t"
+
+
+def _normal(text: str) -> bytes:
+    normal = unicodedata.normalize("NFKC", text).upper().encode()
+    # Looking for a byte is cheap, going through all of them is not, and most identifiers have none of these.
+    return normal.translate(None, _LEFT_OUT) if any(byte in normal for byte in _LEFT_OUT) else normal
 
 
 def holds_tag(tags: bytes, tag: bytes) -> bool:

@@ -9,6 +9,7 @@ pub mod envelopes;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 pub mod key_cache;
+pub mod macs;
 pub mod merkle;
 pub mod portable;
 #[cfg(feature = "python")]

@@ -41,7 +41,7 @@ fn node_hash(left: &Hash, right: &Hash) -> Hash {
 }
 
 /// The state that SHA-256 starts from (FIPS 180-4, section 5.3.3).
-const INITIAL: [u32; 8] =
+pub(crate) const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// SHA-256(tag || first || second).
@@ -62,6 +62,11 @@ pub fn hash_pair(tag: &[u8], first: &Hash, second: &Hash) -> Hash {
     let [one, two] = [0, 64].map(|start| message[start..start + 64].try_into().expect("64 bytes"));
     let mut state = INITIAL;
     compress256(&mut state, &[one, two]);
+    hash_of(&state)
+}
+
+/// The bytes of the state that SHA-256 ends with.
+pub(crate) fn hash_of(state: &[u32; 8]) -> Hash {
     let mut hash = [0; 32];
     for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
         bytes.copy_from_slice(&word.to_be_bytes());

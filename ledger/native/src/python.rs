@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::backend::{Backend, Item};
 use crate::sparse_tree::{Change, Descent, SparseTree, Tags};
-use crate::{backends, batch, envelopes, merkle, portable, strict};
+use crate::{backends, batch, envelopes, macs, merkle, portable, strict};
 
 /// The ledger's native core: see `ledger/_native.pyi`.
 #[pymodule(name = "_native")]
@@ -117,12 +117,17 @@ fn truncated_macs<'py>(
     values: &Bound<'py, PyAny>,
     size: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    let [inner, outer] = [inner, outer].map(<&[u8; macs::BLOCK]>::try_from);
+    let (Ok(inner), Ok(outer)) = (inner, outer) else {
+        return Err(PyValueError::new_err(format!("a padded key has {} bytes", macs::BLOCK)));
+    };
     let values = bytes_of(values)?;
     let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
     let macs = py.detach(|| {
+        let key = macs::Key::new(inner, outer);
         let mut macs = Vec::with_capacity(values.len() * size);
         for value in values {
-            let mac = merkle::leaf_hash(outer, &merkle::leaf_hash(inner, value));
+            let mac = key.mac(value);
             macs.extend_from_slice(&mac[..size.min(mac.len())]);
         }
         macs
