@@ -113,17 +113,11 @@ class ContentReader:
         Raises:
             BrokenContentError: It is not content. The reader is of no further use.
         """
-        self._pending += content
-        start = 0
-        while (end := self._end_of_block(start)) is not None:
-            with memoryview(self._pending) as view:
-                body = bytes(view[start + LENGTH_BYTES : end])
-            start = end
+        for body in self._blocks(memoryview(content)):
             if self.header is None:
-                self._begin(body)
+                self._begin(bytes(body))
             else:
                 yield self._rows_of(body)
-        del self._pending[:start]
 
     def finish(self) -> ContentHeader:
         """Check that the content ended with a block, and return its header.
@@ -135,14 +129,19 @@ class ContentReader:
             raise BrokenContentError(f"the content ends inside of a block, {len(self._pending)} bytes into it")
         return self.header
 
-    def _end_of_block(self, start: int) -> int | None:
-        if len(self._pending) < start + LENGTH_BYTES:
-            return None
-        size = int.from_bytes(self._pending[start : start + LENGTH_BYTES], "big")
-        if size > BLOCK_BYTES_MAX:
-            raise BrokenContentError(f"a block has {size} bytes; at most {BLOCK_BYTES_MAX} are taken")
-        end = start + LENGTH_BYTES + size
-        return end if len(self._pending) >= end else None
+    def _blocks(self, content: memoryview) -> Iterator[memoryview]:
+        """Yield what stands in the blocks that `content` completes; of a block in two pieces alone a copy is made."""
+        while content:
+            if not self._pending and (end := _end_of_block(content)) is not None:
+                yield content[LENGTH_BYTES:end]
+                content = content[end:]
+                continue
+            lacking = _length_of_block(self._pending) - len(self._pending)
+            self._pending += content[:lacking]
+            content = content[lacking:]
+            if _end_of_block(self._pending) is not None:
+                block, self._pending = self._pending, bytearray()
+                yield memoryview(block)[LENGTH_BYTES:]
 
     def _begin(self, body: bytes) -> None:
         try:
@@ -153,9 +152,9 @@ class ContentReader:
         self._decode = _decoder_of(Any, count)
         self._decode_without_bytes = _decoder_of(Annotated[int, Meta(le=INTEGER_MAX)] | str | bool | None, count)
 
-    def _rows_of(self, body: bytes) -> list[Row]:
+    def _rows_of(self, body: memoryview) -> list[Row]:
         rows = None
-        if len(body) <= ROWS_BYTES_MAX or body.startswith(_ARRAY_OF_ONE):
+        if len(body) <= ROWS_BYTES_MAX or body[:1] == _ARRAY_OF_ONE:
             rows = self._plain_rows(body)
             if rows is None:
                 rows = self._any_rows(body)
@@ -165,7 +164,7 @@ class ContentReader:
         self.rows += len(rows)
         return rows
 
-    def _plain_rows(self, body: bytes) -> list[Row] | None:
+    def _plain_rows(self, body: memoryview) -> list[Row] | None:
         """Return the rows of a block without byte strings, whose kinds the codec itself looks at; None for any other.
 
         It knows no type for "text or byte string". Most tables have none of these, so the first that has ends the try.
@@ -178,7 +177,7 @@ class ContentReader:
             self._decode_without_bytes = None
             return None
 
-    def _any_rows(self, body: bytes) -> list[Row] | None:
+    def _any_rows(self, body: memoryview) -> list[Row] | None:
         """Return the rows of a block, their kinds looked at here, at 20 ns a value; None if they are no rows."""
         try:
             rows = self._decode.decode(body)
@@ -199,11 +198,27 @@ def _decoder_of(value: Any, columns: int) -> msgspec.msgpack.Decoder[list[Row]]:
     return msgspec.msgpack.Decoder(list[row])
 
 
-def _has_too_large_integer(rows: Sequence[Row], body: bytes) -> bool:
+def _has_too_large_integer(rows: Sequence[Row], body: memoryview) -> bool:
     # Looking for the bytes that such a one begins with costs next to nothing. Other values may have them inside.
     if _TOO_LARGE.search(body) is None:
         return False
     return max([value for value in chain.from_iterable(rows) if type(value) is int], default=0) > INTEGER_MAX
+
+
+def _end_of_block(content: bytearray | memoryview) -> int | None:
+    """Return where the first block ends, or None if it is not whole."""
+    length = _length_of_block(content)
+    return length if len(content) >= length else None
+
+
+def _length_of_block(content: bytearray | memoryview) -> int:
+    """Return the bytes of the first block; as long as its length is not whole, those of the length."""
+    if len(content) < LENGTH_BYTES:
+        return LENGTH_BYTES
+    size = int.from_bytes(content[:LENGTH_BYTES], "big")
+    if size > BLOCK_BYTES_MAX:
+        raise BrokenContentError(f"a block has {size} bytes; at most {BLOCK_BYTES_MAX} are taken")
+    return LENGTH_BYTES + size
 
 
 def _block(body: bytes) -> bytes:

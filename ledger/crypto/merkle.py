@@ -38,9 +38,12 @@ def tagged_leaf_prefix(tag: Tag) -> bytes:
     return _LEAF + tag.value
 
 
-def tagged_leaf_hash(tag: Tag, data: bytes) -> Digest:
+def tagged_leaf_hash(tag: Tag, data: bytes | memoryview) -> Digest:
     """Return the 32-byte leaf hash of `data` in a tree other than the log's: SHA-256(0x00 || tag || data)."""
-    return Digest(hashlib.sha256(tagged_leaf_prefix(tag) + data).digest())
+    hasher = hashlib.sha256(tagged_leaf_prefix(tag))
+    # Not put together first: data may be a mebibyte.
+    hasher.update(data)
+    return Digest(hasher.digest())
 
 
 def leaf_hashes(entries: Sequence[bytes]) -> list[Digest]:

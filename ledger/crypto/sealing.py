@@ -167,7 +167,7 @@ class _ChunkCipher:
         self._prefix = keys.nonce_prefix
         self._scope = scope.encode()
 
-    def seal(self, index: int, plaintext: bytes, *, last: bool) -> bytes:
+    def seal(self, index: int, plaintext: bytes | memoryview, *, last: bool) -> bytes:
         return self._cipher.encrypt(self._nonce(index, last), plaintext, self._scope)
 
     def opens(self, index: int, sealed: bytes, *, last: bool) -> bytes | None:
@@ -212,10 +212,10 @@ class StreamSealer:
         self._pending += content
         # The last chunk is never empty but in an empty stream, so a full one waits until something follows it.
         while len(self._pending) > CHUNK_BYTES_MAX:
-            with memoryview(self._pending) as view:
-                chunk = bytes(view[:CHUNK_BYTES_MAX])
+            with memoryview(self._pending) as pending, pending[:CHUNK_BYTES_MAX] as chunk:
+                sealed = self._seal(chunk, last=False)
             del self._pending[:CHUNK_BYTES_MAX]
-            yield self._seal(chunk, last=False)
+            yield sealed
 
     def finish(self) -> tuple[bytes, SealedStream]:
         """Return the last sealed chunk, and what is known of the stream now. Call it once, at the end."""
@@ -229,7 +229,7 @@ class StreamSealer:
         )
         return chunk, stream
 
-    def _seal(self, chunk: bytes, *, last: bool) -> bytes:
+    def _seal(self, chunk: bytes | memoryview, *, last: bool) -> bytes:
         if len(self._leaves) == CHUNKS_MAX:
             raise StreamTooLongError(f"a stream has at most {CHUNKS_MAX} chunks of {CHUNK_BYTES_MAX} bytes")
         sealed = self._cipher.seal(len(self._leaves), chunk, last=last)
