@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
@@ -39,6 +40,14 @@ ANSWER_COLUMNS = ("holds",)
 """What a verification delivers: one row with yes or no."""
 
 Batches = Generator[list[Row], None, None]
+
+
+class Coded(NamedTuple):
+    """A batch of rows as it goes into the files of a delivery."""
+
+    rows: int
+    blocks: tuple[bytes, ...]
+    tags: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,17 +177,18 @@ def prepare_delivery(
         with (
             folder.write(name + SEALED) as sealed,
             folder.write(name + TAGS) as tags,
-            closing(read_ahead(source.batches())) as batches,
+            # One thread reads and codes under the interpreter's lock; this one seals and writes, mostly without it.
+            closing(read_ahead(_coded(source.batches(), subjects, tagger))) as batches,
         ):
             tags.append(tagger.tags(subjects.asked))
             for chunk in sealer.feed(encode_header(header)):
                 sealed.append(chunk)
             for batch in batches:
-                rows += len(batch)
+                rows += batch.rows
                 if rows > rows_max:
                     raise StatementRefusedError(SharingRefusal.VOLUME_EXCEEDED)
-                tags.append(tagger.tags(subjects.of(batch)))
-                for block in encode_rows(batch):
+                tags.append(batch.tags)
+                for block in batch.blocks:
                     for chunk in sealer.feed(block):
                         sealed.append(chunk)
                 report(rows)
@@ -210,6 +220,12 @@ def prepare_delivery(
         commitment_key=keys.commitment_key,
         traceable=subjects.known,
     )
+
+
+def _coded(batches: Batches, subjects: SubjectColumn, tagger: Tagger) -> Generator[Coded, None, None]:
+    with closing(batches):
+        for batch in batches:
+            yield Coded(len(batch), tuple(encode_rows(batch)), tagger.tags(subjects.of(batch)))
 
 
 def _declared(selection: Iterable[DeclaredCondition]) -> list[tuple[str, tuple[str, ...]]]:

@@ -1,19 +1,17 @@
-"""Reading the next batch while the last one is sealed: a database's answer and our coding of it take about as long."""
+"""Doing the next piece of work while the last one is used: much of both waits, or needs no interpreter's lock."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from contextlib import closing, suppress
-from queue import Empty, Queue
+from contextlib import closing
+from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 AHEAD = 2
-"""Batches that wait; a batch is about a mebibyte."""
-
-DRAIN_S = 0.05
+"""Items that wait; a batch of rows is about a mebibyte."""
 
 
 class _End(NamedTuple):
@@ -28,32 +26,35 @@ def read_ahead(source: Generator[T, None, None]) -> Generator[T, None, None]:
     Raises:
         Whatever `source` raises, once what it yielded before was taken.
     """
-    ready: Queue[T | _End] = Queue(AHEAD)
+    ready: SimpleQueue[T | _End] = SimpleQueue()
+    wanted: SimpleQueue[None] = SimpleQueue()
     stopped = threading.Event()
 
     def read() -> None:
         end = _End(None)
         try:
             with closing(source):
-                for item in source:
+                while True:
+                    wanted.get()
+                    if stopped.is_set() or (item := next(source, end)) is end:
+                        break
                     ready.put(item)
-                    if stopped.is_set():
-                        return
         except BaseException as error:
             end = _End(error)
         ready.put(end)
 
+    for _ in range(AHEAD):
+        wanted.put(None)
     thread = threading.Thread(target=read, name="exchange-read", daemon=True)
     thread.start()
     try:
         while not isinstance(item := ready.get(), _End):
             yield item
+            wanted.put(None)
         if item.error is not None:
             raise item.error
     finally:
         stopped.set()
-        # The thread may be waiting for room; and it must have closed the source before this returns.
-        while thread.is_alive():
-            with suppress(Empty):
-                ready.get(timeout=DRAIN_S)
+        wanted.put(None)
+        # It must have closed the source before this returns.
         thread.join()
