@@ -39,6 +39,7 @@ from nodes.exchange.errors import (
 from nodes.exchange.ledger import Ledger, delivery_of, has_ended, published_table, reported_drift, usable_grant
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.preparation import Source, prepare_delivery
+from nodes.exchange.retries import Retries
 from nodes.exchange.store import ExchangeStore, Sent, SentStep
 from nodes.exchange.subjects import Tagger, holds_tag
 from nodes.exchange.turns import Turns
@@ -46,6 +47,9 @@ from nodes.exchange.turns import Turns
 logger = logging.getLogger(__name__)
 
 SUBJECT_KEY_BYTES = 32
+
+RELEASE_LOOKS_MAX = 720
+"""Calls of `release` between two tries at most: an hour of a node that looks every five seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +91,8 @@ class Provider:
         self._store = store
         self._entropy = entropy
         self._turns = Turns()
-        self._unreleased: set[str] = set()
-        """Grants of which the log has said that the database is still open to them."""
+        self._releases = Retries(looks_max=RELEASE_LOOKS_MAX)
+        """Of grants that have ended."""
 
     def offer(self, requester: str, question: Question, report: Callable[[int], None]) -> Offer:
         """Return a delivery that answers `question` and is on the ledger, prepared now or before a cut.
@@ -156,20 +160,23 @@ class Provider:
                 self._store.drop_sent(sent.grant, sent.number)
 
     def release(self) -> None:
-        """Close the database to grants that have ended. What cannot be closed now is tried again by the next call."""
+        """Close the database to grants that have ended. What cannot be closed now is tried again by a later call.
+
+        Only the first failure of each grant goes to the log.
+        """
         if (database := self._bound.database) is None:
             return
         for grant in self._store.opened():
-            if not self._ledger.ask(partial(has_ended, name=grant)):
+            if not self._ledger.ask(partial(has_ended, name=grant)) or not self._releases.is_due(grant):
                 continue
             try:
                 with self._turns.at(grant):
                     database.release(grant)
                     self._store.drop_opened(grant)
+                self._releases.done(grant)
             except LedgerError as error:
-                if grant not in self._unreleased:
+                if self._releases.failed(grant):
                     logger.warning("the database is still open to grant %s: %s [%s]", grant, error, error.code)
-                self._unreleased.add(grant)
 
     def served(self, identifier: str) -> list[Served]:
         """Return the deliveries that were about the subject with this identifier, rejected ones among them.

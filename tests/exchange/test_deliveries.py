@@ -17,6 +17,7 @@ from nodes.exchange.databases import DatabaseBusyError
 from nodes.exchange.errors import NoRoomError
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.outputs import OutputError
+from nodes.exchange.provider import RELEASE_LOOKS_MAX
 from tests.exchange.departments_database import ITEMS, PERMITS, Department
 from tests.exchange.two_departments import (
     ITEM,
@@ -193,6 +194,29 @@ def test_the_database_is_closed_to_a_grant_that_has_ended(
     for _ in range(2):
         two.provider.release()
     assert released == ["AY-R1", "AY-R2"]
+
+
+def test_what_cannot_be_closed_is_tried_ever_less_often(
+    two: TwoDepartments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database without a steward never can; it is asked at every hour's look at last, and complained of once."""
+    looks = 0
+    tried: list[int] = []
+
+    def release(_: str) -> None:
+        tried.append(looks)
+        raise DatabaseBusyError("nobody may change the role")
+
+    monkeypatch.setattr(two.database, "release", release)
+    two.grant()
+    two.fetch(tmp_path / "rows.jsonl")
+    assert two.small.put(HOUSING, RevokeGrant(grant="AY-R1", reason="misused")) == ["accepted"]
+    for _ in range(4 * RELEASE_LOOKS_MAX):
+        two.provider.release()
+        looks += 1
+    assert tried[:6] == [0, 1, 3, 7, 15, 31]
+    assert tried[-1] - tried[-2] == RELEASE_LOOKS_MAX
+    assert len([record for record in caplog.records if "still open" in record.message]) == 1
 
 
 def test_an_unknown_grant_and_one_of_another_department_deliver_nothing(two: TwoDepartments, tmp_path: Path) -> None:
