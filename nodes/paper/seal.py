@@ -51,6 +51,9 @@ VALIDITY = timedelta(days=5 * 365)
 BACKDATING = timedelta(days=1)
 """A reader whose clock is behind should not be told that the seal comes from the future."""
 
+NAME_BYTES_MAX = 64
+"""Of an organisation's name (RFC 5280, appendix A.1, as the library counts it): 21 Chinese characters."""
+
 FIELD_NAME = "Seal"
 
 _DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
@@ -82,28 +85,30 @@ def make_seal(folder: Path, *, name: str, credit_code: str, now: datetime) -> No
     """Make a key and a self-signed certificate in `folder`, which must not hold either.
 
     Args:
-        name: The department's, at most 64 characters as X.509 has it.
+        name: The department's, which readers show as it is: what can be printed, at most 64 bytes of UTF-8.
         now: Aware; the certificate is valid from a day before.
 
     Raises:
         CheckCharacterError: The credit code is mistyped.
-        SealError: There is a seal already, or the name is empty or too long for a certificate.
+        SealError: There is a seal already, or no certificate can have the name.
     """
     check_credit_code(credit_code)
+    if not name.strip() or not name.isprintable() or len(name.encode()) > NAME_BYTES_MAX:
+        raise SealError(
+            f"no certificate can have the name {name!r}: write what can be printed, "
+            f"at most {NAME_BYTES_MAX} bytes in UTF-8"
+        )
     if any((folder / file).exists() for file in (KEY_NAME, CERTIFICATE_NAME)):
         raise SealError(f"{folder} holds a seal already; keys are never overwritten")
     key = ec.generate_private_key(ec.SECP256R1())
-    try:
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, name),
-                x509.NameAttribute(NameOID.ORGANIZATION_IDENTIFIER, f"NTRCN-{credit_code}"),
-                x509.NameAttribute(NameOID.COMMON_NAME, name),
-            ]
-        )
-    except ValueError as error:
-        raise SealError(f"no certificate can have the name {name!r}: {error}") from error
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, name),
+            x509.NameAttribute(NameOID.ORGANIZATION_IDENTIFIER, f"NTRCN-{credit_code}"),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -215,10 +215,16 @@ def test_a_seal_key_is_its_owners_alone_and_is_never_overwritten(
     assert (
         main(["certificate", "seal", str(tmp_path / "a"), "--name", "x", "--credit-code", CREDIT_CODE[:-1] + "A"]) == 6
     )
-    assert main(["certificate", "seal", str(tmp_path / "b"), "--name", "", "--credit-code", CREDIT_CODE]) == 1
     assert not (tmp_path / "a").exists()
-    assert not (tmp_path / "b").exists()
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", " ", "Market\nRegulation", "Market\x1b[2J", "\u202eMarket", "局" * 22])
+def test_a_name_that_no_seal_can_have_makes_none(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Readers show it as whose seal it is: no line ends and no orders to a terminal, and as short as X.509 wants it."""
+    assert main(["certificate", "seal", str(tmp_path / "seal"), "--name", name, "--credit-code", CREDIT_CODE]) == 1
+    assert "no certificate can have the name" in capsys.readouterr().err
+    assert not (tmp_path / "seal").exists()
 
 
 @pytest.mark.parametrize("broken", ["no key", "no certificate", "another certificate", "an Ed25519 key"])
