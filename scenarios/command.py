@@ -96,8 +96,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--days",
         type=_count(DAYS_MIN, DAYS_MAX),
         metavar="N",
-        help="virtual: N calendar days of the city, with data shared at its full pace, late answers and mishaps; "
-        "the other records are spread over them",
+        help=f"virtual: N calendar days of the city, {DAYS_MIN} to {DAYS_MAX}, with data shared at its full pace, late "
+        "answers and mishaps; the other records are spread over them",
     )
     parser.add_argument("--records", type=_count(1, 10_000_000), metavar="N", help="submit about N records in all")
     parser.add_argument(
@@ -120,7 +120,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the scenario; return 0 if every check of the verdict holds, 1 if one does not."""
-    from scenarios.beijing.city import load_city
+    from scenarios.beijing.city_files import load_city
     from scenarios.progress import open_progress
 
     city = load_city()

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ledger.errors import DecodeError
+from nodes.commands.arguments import number
 from nodes.commands.output import write_output
+from nodes.commands.verify import UnreadableError
 from nodes.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ SCHEMA, TARGETS_SCHEMA, SHARING_SCHEMA = "mulu.bench.validation/1", "mulu.target
 STAGES = ("decode", "roots", "signatures", "execute", "state root", "journal")
 """As `nodes.measurements.stages` has them, without importing it for a help text."""
 
-ROUNDS = 7
+ROUNDS, ROUNDS_MAX = 7, 1_000
+SEED_MAX = (1 << 63) - 1
+"""As of `mulu simulate`."""
 SIGNERS = 53
 QUICK_SIGNERS, QUICK_ROUNDS = 8, 3
 """Enough to see that it works and roughly where it stands; too few for a figure to quote."""
@@ -88,7 +93,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     validation.add_argument("--json", action="store_true", help=f"print one JSON object ({SCHEMA})")
     validation.add_argument(
-        "--rounds", type=_rounds, metavar="N", help=f"interleaved rounds (7; {QUICK_ROUNDS} if quick)"
+        "--rounds", type=number(1, ROUNDS_MAX), metavar="N", help=f"interleaved rounds (7; {QUICK_ROUNDS} if quick)"
     )
     validation.add_argument(
         "--quick", action="store_true", help=f"{QUICK_SIGNERS} signers instead of {SIGNERS}, in seconds"
@@ -106,7 +111,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     targets.add_argument("--json", action="store_true", help=f"print one JSON object ({TARGETS_SCHEMA})")
     targets.add_argument("--quick", action="store_true", help="rows 1, 3, 4 and 10 alone, in less than 45 seconds")
     targets.add_argument("--rows", type=_rows, metavar="N,...", help="these rows alone, 1 to 11 (all of them)")
-    targets.add_argument("--rounds", type=_rounds, metavar="N", help="interleaved rounds (7)")
+    targets.add_argument("--rounds", type=number(1, ROUNDS_MAX), metavar="N", help="interleaved rounds (7)")
     _add_common(targets)
     targets.set_defaults(run=run_targets, parser=targets)
     sharing = measurements.add_parser(
@@ -117,7 +122,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sharing.add_argument("--json", action="store_true", help=f"print one JSON object ({SHARING_SCHEMA})")
-    sharing.add_argument("--rounds", type=_rounds, metavar="N", help=f"interleaved rounds (7; {QUICK_ROUNDS} if quick)")
+    sharing.add_argument(
+        "--rounds", type=number(1, ROUNDS_MAX), metavar="N", help=f"interleaved rounds (7; {QUICK_ROUNDS} if quick)"
+    )
     sharing.add_argument(
         "--quick", action="store_true", help=f"{QUICK_SIGNERS} departments and a tenth of {SHARED_ROWS:,} rows"
     )
@@ -138,7 +145,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_seed_and_directory(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the records (1)")
+    parser.add_argument("--seed", type=number(0, SEED_MAX), default=1, metavar="N", help="seed of the records (1)")
     parser.add_argument(
         "--directory",
         type=Path,
@@ -208,15 +215,15 @@ def run_sharing(arguments: argparse.Namespace) -> int:
 def run_report(arguments: argparse.Namespace) -> int:
     """Measure targets and plots, and write the page."""
     from nodes.measurements.page import page
-    from nodes.measurements.targets_report import measure_document, measure_plots, read_document
+    from nodes.measurements.targets_report import measure_document, measure_plots
 
     if arguments.report is None:
         arguments.parser.error("say what to measure: validation, targets, sharing, or everything with --report DIR")
-    arguments.report.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.gettempdir())
-    if arguments.targets is not None:
-        document = read_document(arguments.targets)
-    else:
+    # Before hours of measuring, whatever would come in their way at the end.
+    document = None if arguments.targets is None else _read_targets(arguments.targets)
+    arguments.report.mkdir(parents=True, exist_ok=True)
+    if document is None:
         document = measure_document(
             rows=None, quick=False, rounds=ROUNDS, seed=1, slow={}, directory=directory, say=_say
         )
@@ -227,6 +234,20 @@ def run_report(arguments: argparse.Namespace) -> int:
     write_output(arguments.report / "report.json", report.encode())
     print(place)
     return ExitCode.GOOD
+
+
+def _read_targets(path: Path) -> dict[str, Any]:
+    """Return what was measured before.
+
+    Raises:
+        UnreadableError: The file holds nothing of the kind.
+    """
+    from nodes.measurements.targets_report import read_document
+
+    try:
+        return read_document(path)
+    except DecodeError as error:
+        raise UnreadableError(str(error)) from error
 
 
 def _check_directory(arguments: argparse.Namespace) -> None:
@@ -312,12 +333,6 @@ def _progress(rounds: int) -> Callable[[int], None]:
 
 def _say(what: str) -> None:
     print(f"bench: {what}", file=sys.stderr)
-
-
-def _rounds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
-        raise argparse.ArgumentTypeError(f"not a number of rounds: {text!r}; write 1 to 1000")
-    return int(text)
 
 
 def _rows(text: str) -> tuple[str, ...]:

@@ -62,6 +62,8 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("simulate", "beijing", "--engine", "solo"),
         ("simulate", "beijing", "--keep", __file__),
         ("bench", "validation", "--rounds", "0"),
+        ("bench", "validation", "--seed", "-1"),
+        ("bench", "targets", "--seed", "x"),
         ("bench", "validation", "--directory", "/nonexistent"),
         ("doctor", "--departments", "0"),
         ("doctor", "--departments", "54"),
@@ -173,6 +175,27 @@ def test_results_that_could_not_be_kept_are_not_computed(capsys: pytest.CaptureF
     code, out, err = call(capsys, "simulate", "beijing", "--departments", "4", "--virtual", "--keep", str(keep))
     assert (code, out) == (ExitCode.FAILED, "")
     check_one_line_with_code(err, "system")
+
+
+@pytest.mark.parametrize(
+    ("content", "label"), [("junk", "unreadable_file"), ("[]", "unreadable_file"), (None, "system")]
+)
+def test_figures_that_cannot_be_read_are_not_reported(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None, label: str
+) -> None:
+    """A file that is none of `mulu bench targets` ends the report before anything is measured or made, with 1."""
+    file, report = tmp_path / "targets.json", tmp_path / "out"
+    if content is not None:
+        file.write_text(content)
+    code, out, err = call(capsys, "bench", "--report", str(report), "--targets", str(file))
+    assert (code, out, report.exists()) == (ExitCode.FAILED, "", False)
+    check_one_line_with_code(err, label)
+    assert str(file) in err
+
+
+def test_the_days_of_a_virtual_run_have_their_limits_in_the_help() -> None:
+    """Nobody has to guess what is too few."""
+    assert "7 to 400" in " ".join(PARSERS["mulu simulate"].format_help().split())
 
 
 def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
