@@ -40,7 +40,7 @@ from nodes.journal import Journal
 from nodes.pipeline import Gauges
 from nodes.replay import replay
 from nodes.verification import verify_batch
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 
 SYSTEMS_PER_DEPARTMENT = 20
 INTERVAL_MS = 1_000

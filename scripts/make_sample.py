@@ -17,7 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ledger.proofs.verify import verify_bundle
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.story import BeijingStory
 from scenarios.virtual import found, play
 

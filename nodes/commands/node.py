@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from nodes.exit_codes import ExitCode
 
-CITIES = {"beijing": "scenarios.beijing.city"}
+CITIES = {"beijing": "scenarios.beijing.city_files"}
 """Where a network's members come from, as modules with `load_city()`: by name, because nodes know no scenario."""
 
 LOOPBACK = "127.0.0.1"

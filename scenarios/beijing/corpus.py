@@ -46,14 +46,8 @@ from ledger.state.store import State
 from ledger.state.transition import execute_block
 from ledger.validation.envelopes import prepare_block
 from scenarios.beijing.catalogue import type_record
-from scenarios.beijing.city import (
-    CertificateTypeRow,
-    City,
-    DataItemRow,
-    DepartmentRow,
-    ResponsibilityRow,
-    load_city,
-)
+from scenarios.beijing.city import CertificateTypeRow, City, DataItemRow, DepartmentRow, ResponsibilityRow
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.network import calendar_of
 
 SHARES = {"issue": 0.60, "status": 0.15, "data": 0.20, "responsibility": 0.05}

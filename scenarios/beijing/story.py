@@ -22,7 +22,8 @@ from typing import Literal
 from ledger.identifiers import ChainId
 from scenarios.beijing.amounts import Amounts, spread
 from scenarios.beijing.certificates import Files, KeptCertificate
-from scenarios.beijing.city import City, load_city
+from scenarios.beijing.city import City
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.drafts import Draft
 from scenarios.beijing.set_up import SET_UP, set_up_records
 from scenarios.beijing.sharing.desk import SharingDesk

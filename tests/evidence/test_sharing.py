@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.story import BeijingStory
 from scenarios.evidence.checks import Evidence, longest
 from scenarios.evidence.forms import EvidenceError

@@ -18,7 +18,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodes.launcher import Launcher
-from scenarios.beijing.city import City, load_city
+from scenarios.beijing.city import City
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.network import NETWORK, calendar_of, profiles_of, validators_of
 from scenarios.beijing.story import BeijingStory
 from scenarios.live import LiveDriver

@@ -28,7 +28,7 @@ from nodes.exchange.databases.opening import open_database
 from nodes.exchange.service import BINDING_FILE
 from nodes.gateway.routes.envelopes import MEDIA_TYPE
 from nodes.launcher import Launcher
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 
 OWNER, REQUESTER = "AY", "AL"
 ITEM, TABLE = "AY-77-D1", "AY-77-D1-T1"

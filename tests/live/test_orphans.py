@@ -19,7 +19,7 @@ LAUNCH = """
 import sys, time
 from pathlib import Path
 from nodes.launcher import Launcher
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.network import NETWORK, calendar_of, profiles_of, validators_of
 
 if __name__ == "__main__":

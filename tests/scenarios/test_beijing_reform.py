@@ -10,7 +10,8 @@ from ledger.proofs.policy import make_policy
 from ledger.proofs.verify import verify_bundle
 from ledger.registers.directories.queries import orphans
 from ledger.registers.members.values import Merge, Rename
-from scenarios.beijing.city import DepartmentRow, load_city
+from scenarios.beijing.city import DepartmentRow
+from scenarios.beijing.city_files import load_city
 from tests.proofs.memory_ledger import IDENTIFIER, ledger_with_certificate
 from tests.proofs.reorganised import carry_out
 from tests.proofs.small_network import PUBLIC_SECURITY, REGISTRAR, Member, found

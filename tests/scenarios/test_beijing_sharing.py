@@ -17,7 +17,7 @@ from ledger.identifiers import Digest
 from ledger.members.calendar import Calendar
 from ledger.registers.sharing.records import Acknowledge, Deliver, RejectDelivery, ReportDrift, RequestSharing
 from ledger.registers.sharing.values import Grant, Request, RequestStatus, grant_key, request_key
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.network import found_from_seed
 from scenarios.beijing.sharing.deliveries import receive_delivery, seal_delivery
 from scenarios.beijing.sharing.rows import MadeUpData

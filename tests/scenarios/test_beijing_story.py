@@ -31,7 +31,8 @@ from ledger.registers.certificates.values import (
 from ledger.registers.directories.values import System, system_key
 from ledger.registers.shared import Responsibility, responsibility_key
 from scenarios.beijing.amounts import apportion, spread
-from scenarios.beijing.city import City, load_city
+from scenarios.beijing.city import City
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.story import BeijingStory
 from scenarios.story import ACCEPTED, Fault, Phase
 from tests.scenarios.executed_story import ExecutedStory, execute_story

@@ -12,7 +12,8 @@ import pytest
 from ledger.check_characters import check_credit_code
 from ledger.members.calendar import parse_day
 from ledger.registers.certificates.identifier import check_type_code
-from scenarios.beijing.city import City, CityDataError, load_city
+from scenarios.beijing.city import City
+from scenarios.beijing.city_files import CityDataError, load_city
 
 SOURCE = Path(str(files("scenarios.beijing") / "data"))
 CITY = load_city()

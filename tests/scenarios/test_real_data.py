@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.beijing.catalogue import table_record
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.sharing.real_data import FETCHES_MAX, RealData
 from scenarios.beijing.sharing.rows import MadeUpData
 from scenarios.simulator.streams import Streams

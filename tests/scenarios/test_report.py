@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from scenarios.beijing.city import load_city
+from scenarios.beijing.city_files import load_city
 from scenarios.evidence.checks import CHECKS
 from scenarios.report import SimulationResult, Timing, result_of
 from tests.evidence.small_run import SmallRun, good_run

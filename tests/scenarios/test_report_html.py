@@ -11,7 +11,8 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 
-from scenarios.beijing.city import ROLES, City, load_city
+from scenarios.beijing.city import ROLES, City
+from scenarios.beijing.city_files import load_city
 from scenarios.evidence.checks import CHECKS, Bundle
 from scenarios.evidence.summary import BlockOnLedger, DepartmentFigures
 from scenarios.report import CertificateFigures, SimulationResult, Timing, result_of

@@ -11,7 +11,8 @@ from hashlib import sha256
 import pytest
 
 from ledger.proofs.verify import verify_bundle
-from scenarios.beijing.city import City, load_city
+from scenarios.beijing.city import City
+from scenarios.beijing.city_files import load_city
 from scenarios.beijing.story import BeijingStory
 from scenarios.evidence.checks import run_checks
 from scenarios.virtual import VirtualOutcome, found, play
