@@ -26,9 +26,9 @@ from ledger.blocks.record import Record
 from ledger.identifiers import CreditCode, Height, KeyId
 from ledger.limits import RECORDS_PER_ENVELOPE_MAX
 from nodes.launcher import Launcher, NodeFailedError
+from scenarios.beijing.actor import Actor
 from scenarios.beijing.city import City
 from scenarios.beijing.city_files import load_city
-from scenarios.beijing.corpus import Actor
 from scenarios.beijing.network import NETWORK, calendar_of, profiles_of, validators_of
 from scenarios.live import MEDIA_TYPE, READY_TIMEOUT_S, RunFailedError
 from scenarios.story import VALID_FOR_BLOCKS

@@ -13,7 +13,8 @@ from ledger.encoding import decode
 from ledger.registers import RULEBOOK, code_of
 from ledger.state.transition import execute_block
 from ledger.validation.envelopes import prepare_block
-from scenarios.beijing.corpus import REFUSED_SHARE, SHARES, Corpus, make_corpus
+from scenarios.beijing.actor import REFUSED_SHARE, SHARES
+from scenarios.beijing.corpus import Corpus, make_corpus
 
 KINDS = {
     "certificates.issue": "issue",
