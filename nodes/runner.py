@@ -318,7 +318,7 @@ class Runner:
         self._timers.pop(name, None)
         self._handle(TimerFired(name))
 
-    def _stop(self, error: LedgerError) -> None:
+    def _stop(self, error: LedgerError | InvariantBrokenError) -> None:
         assert self._stopped is not None
         if not self._stopped.done():
             logger.critical("stopping: %s", error, extra={"code": error.code})

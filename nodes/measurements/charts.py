@@ -110,7 +110,7 @@ def _decades(low: float, high: float) -> Iterator[float]:
 
 def _step(most: float) -> float:
     """Return a round distance that gives four to eight marks."""
-    power = 10 ** math.floor(math.log10(most / 4))
+    power = 10.0 ** math.floor(math.log10(most / 4))
     return next(power * factor for factor in (1, 2, 5, 10) if most / (power * factor) <= 8)
 
 
