@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
 from nodes.backend import choose_backend
@@ -59,7 +59,13 @@ exit codes: 0 good, 1 failed, 2 usage, 3 verification says no, 4 cannot say, 5 n
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line with a code, like every other error; the usage is in `--help`."""
+    """A parser whose complaint is one line with a code, like every other error; the usage is in `--help`.
+
+    Descriptions and examples keep their lines, also those of all its subcommands, which are parsers of this kind.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def error(self, message: str) -> NoReturn:
         """End the process."""
@@ -134,7 +140,6 @@ def build_parser(called: str | None) -> Parser:
         description="A ledger on which a city's departments publish who is responsible for which data, have that "
         "approved,\nand issue certificates that anybody can verify.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_ShowVersion)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

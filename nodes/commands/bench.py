@@ -74,7 +74,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="measure throughput on this machine",
         description="Measure throughput on this machine.",
         epilog="examples:\n  mulu bench validation\n  mulu bench targets --quick\n  mulu bench --report out",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="measure everything and write DIR/report.html, to read, with plots"
@@ -89,7 +88,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="validation and commit of blocks, by stage",
         description=VALIDATION,
         epilog="examples:\n  mulu bench validation\n  mulu bench validation --quick --json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     validation.add_argument("--json", action="store_true", help=f"print one JSON object ({SCHEMA})")
     validation.add_argument(
@@ -106,7 +104,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=TARGETS,
         epilog="examples:\n  mulu bench targets\n  mulu bench targets --quick --json\n"
         "  mulu bench targets --rows 3,4 --slow journal=20",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     targets.add_argument("--json", action="store_true", help=f"print one JSON object ({TARGETS_SCHEMA})")
     targets.add_argument("--quick", action="store_true", help="rows 1, 3, 4 and 10 alone, in less than 45 seconds")
@@ -119,7 +116,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="requests for data, and rows delivered",
         description=SHARING,
         epilog="examples:\n  mulu bench sharing\n  mulu bench sharing --quick --json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sharing.add_argument("--json", action="store_true", help=f"print one JSON object ({SHARING_SCHEMA})")
     sharing.add_argument(

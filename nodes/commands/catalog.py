@@ -52,7 +52,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="look for data of other departments, and publish one's own",
         description="Look for data of other departments, and put one's own into the catalogue.",
         epilog="example:\n  mulu catalog search 许可",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     search = verbs.add_parser(
@@ -60,7 +59,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="find data items by their names, abstracts and fields",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     search.add_argument("text", nargs="*", metavar="TEXT", help="words; without any, all data items are listed")
     search.add_argument("--department", type=department, metavar="CODE", help="owner: its short code or credit code")
@@ -92,9 +90,7 @@ def publishing() -> ModuleType:
 
 def _speaking(verbs: Any, name: str, summary: str) -> argparse.ArgumentParser:
     """Return the parser of a subcommand that speaks for a member, be it one without a node."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary)
     add_directory(parser)
     add_node(parser)
     return parser

@@ -75,15 +75,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="make a sealed page or a credential of a certificate",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     pdf = verbs.add_parser(
         "pdf",
         help="write a page for people, with the files that prove it attached",
         description=PDF_DESCRIPTION,
         epilog=PDF_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_evidence(pdf)
     pdf.add_argument("--seal", type=Path, metavar="DIR", help="seal the file with this key (`mulu certificate seal`)")
@@ -95,7 +93,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="write a W3C Verifiable Credential",
         description=VC_DESCRIPTION,
         epilog=VC_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_evidence(vc)
     vc.add_argument("--key", type=Path, metavar="FILE", required=True, help="the log key of the department's node")
@@ -106,7 +103,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="make a key for seals",
         description=SEAL_DESCRIPTION,
         epilog=SEAL_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     seal.add_argument("directory", type=Path, metavar="DIR", help="where the key goes")
     seal.add_argument("--name", required=True, help="name of the department, for people")

@@ -84,7 +84,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Check what Mulu needs of this machine. "
         "Exit code 0 if `mulu simulate beijing` can run here, 1 if not.",
         epilog="examples:\n  mulu doctor\n  mulu doctor --departments 4 --json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--departments",

@@ -71,7 +71,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="prepare, run and ask the node of a department",
         description="Prepare the directories of a network, run one department's node, or ask a running one how it is.",
         epilog="example:\n  mulu node init --departments 4 --out network && mulu node run network/BM",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     _add_init(_add(verbs, "init", _INIT))
@@ -85,7 +84,6 @@ def _add(verbs: Any, name: str, subcommand: _Subcommand) -> argparse.ArgumentPar
         help=subcommand.summary,
         description=subcommand.description,
         epilog=subcommand.example,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
 

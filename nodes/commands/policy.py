@@ -68,15 +68,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="show what a policy says, and hand it to other people's tools",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     show = verbs.add_parser(
         "show",
         help="say what a policy means: network, epoch, last day, quorum, departments, hash",
         description="Say what a policy means. Two people who see the same SHA-256 hold the same policy.",
         epilog=SHOW_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     show.add_argument("source", metavar="SOURCE", help="a file, the directory of a network, or a gateway's address")
     show.add_argument("--json", action="store_true", help="print one JSON object")
@@ -86,7 +84,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="print a network's policy, a C2SP tlog-policy",
         description=EXPORT_DESCRIPTION,
         epilog=EXPORT_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("source", metavar="SOURCE", help="the directory of a network, or a gateway's address")
     export.add_argument(

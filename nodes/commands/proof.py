@@ -74,7 +74,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="fetch the proof of a certificate's issue or of any log entry, for other people's programs",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", metavar="WHAT", help="identifier of a certificate, or the number of a log entry")
     add_node(parser)

@@ -68,7 +68,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="ask for data of other departments, answer, fetch, and see what became of it",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     _add_request(verbs)
@@ -85,7 +84,6 @@ def _subcommand(verbs: Any, name: str, summary: str, description: str = "") -> a
         help=summary,
         description=description or f"{summary[0].upper()}{summary[1:]}.",
         epilog=f"example:\n  mulu share {name} {_EXAMPLES[name]}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
 

@@ -52,7 +52,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="show where a certificate comes from and what became of it",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("certificate", metavar="CERTIFICATE", help="identifier of the certificate (GB/T 36904)")
     add_node(parser)
