@@ -6,7 +6,7 @@ two rounds of consensus, which do not grow with the rows, and the network. One n
 operation, so the times of both add up.
 
 Beside it, in the same rounds: psycopg's server-side cursor with the same columns into Python rows, and COPY, of which
-nothing is parsed but where rows end.
+nothing is parsed but where rows end; and what Python's own driver of SQLite takes for the same rows of its file.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ ROWS = 100_000
 
 SQLITE, POSTGRES = "SQLite, delivered", "PostgreSQL, delivered"
 CURSOR, COPY = "server-side cursor into rows", "COPY"
+SQLITE_DRIVER = "sqlite3 into rows"
 
 _TABLE, _GRANT = "records", "AY-R1"
 _ITEMS = {
@@ -196,8 +197,8 @@ def plain_ways(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, 
     return {CURSOR: cursor, COPY: copy}
 
 
-def sqlite_delivery(folder: Path, rows: int) -> Task:
-    """Fill a SQLite file below `folder`, and return what delivers it."""
+def sqlite_ways(folder: Path, rows: int) -> dict[str, Task]:
+    """Fill a SQLite file below `folder`, and return what delivers it and what reads it without a grant."""
     path = folder / "records.db"
     with closing(sqlite3.connect(path)) as owner:
         owner.execute("PRAGMA journal_mode = WAL")
@@ -205,7 +206,17 @@ def sqlite_delivery(folder: Path, rows: int) -> Task:
         owner.executemany(f"INSERT INTO {_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", made_up_rows(rows))
         owner.commit()
     binding = Binding(format=1, database=SqliteBinding(str(path)), tables={})
-    return MeasuredDeliveries(open_database(binding), folder / "sqlite", rows).run
+
+    def driver() -> Sample:
+        began_s, count = time.perf_counter(), 0
+        with closing(sqlite3.connect(path)) as reader:
+            found = reader.execute(f"SELECT {', '.join(_ITEMS)} FROM {_TABLE}")
+            while batch := found.fetchmany(FETCH_ROWS):
+                count += len(batch)
+        return Sample(count, time.perf_counter() - began_s)
+
+    deliveries = MeasuredDeliveries(open_database(binding), folder / "sqlite", rows)
+    return {SQLITE: deliveries.run, SQLITE_DRIVER: driver}
 
 
 @contextmanager

@@ -27,6 +27,10 @@ RATIO_TO_CURSOR_MIN = RATIO_TO_COPY_MIN = 0.5
 """The target, and beside it what would be remarkable."""
 
 _REQUESTS = "requests"
+_PLAIN = {"cursor": deliveries.CURSOR, "copy": deliveries.COPY, "driver": deliveries.SQLITE_DRIVER}
+"""What deliveries are compared with, by short name."""
+_BASES = {deliveries.SQLITE: ("driver", "cursor", "copy"), deliveries.POSTGRES: ("cursor", "copy")}
+"""Of each delivery; the target is for the first, which is how Python reads rows from the same database by itself."""
 
 
 def measure_sharing(
@@ -47,7 +51,7 @@ def measure_sharing(
     with tempfile.TemporaryDirectory(prefix="mulu-bench-", dir=directory) as temporary, ExitStack() as stack:
         folder = Path(temporary)
         passes = Passes(corpus.state(), corpus.blocks(REQUESTS_TOGETHER), corpus.refused_count, folder / "journals")
-        tasks: dict[str, Task] = {_REQUESTS: passes.run, deliveries.SQLITE: deliveries.sqlite_delivery(folder, rows)}
+        tasks: dict[str, Task] = {_REQUESTS: passes.run, **deliveries.sqlite_ways(folder, rows)}
         missing, server = "", None
         try:
             server, ways = stack.enter_context(deliveries.postgres_ways(folder, rows))
@@ -68,11 +72,9 @@ def measure_sharing(
             "stage_us": {stage: round(us, 2) for stage, us in taken.stage_us(_REQUESTS).items()},
         },
         "rows": rows,
-        "deliveries": [_delivery(taken, name) for name in (deliveries.SQLITE, deliveries.POSTGRES) if name in tasks],
+        "deliveries": [_delivery(taken, name) for name in _BASES if name in tasks],
         "plain": [
-            {"what": name, "rows_per_second": _figure(taken.rate(name), 0)}
-            for name in (deliveries.CURSOR, deliveries.COPY)
-            if name in tasks
+            {"what": name, "rows_per_second": _figure(taken.rate(name), 0)} for name in _PLAIN.values() if name in tasks
         ],
         "not_measured": missing,
         "target": {"ratio_to_cursor": RATIO_TO_CURSOR_MIN, "ratio_to_copy": RATIO_TO_COPY_MIN},
@@ -81,9 +83,9 @@ def measure_sharing(
 
 def _delivery(taken: Rounds, name: str) -> dict[str, Any]:
     ratios = {
-        f"ratio_to_{short}": _figure(taken.ratio(name, base), 3)
-        for short, base in (("cursor", deliveries.CURSOR), ("copy", deliveries.COPY))
-        if base in taken.samples
+        f"ratio_to_{short}": _figure(taken.ratio(name, _PLAIN[short]), 3)
+        for short in _BASES[name]
+        if _PLAIN[short] in taken.samples
     }
     return {
         "what": name,
@@ -116,18 +118,19 @@ def as_text(document: Mapping[str, Any]) -> str:
         lines.append(f"no figures for PostgreSQL: {document['not_measured']}")
     target = document["target"]["ratio_to_cursor"]
     for delivery in document["deliveries"]:
-        if (ratio := delivery.get("ratio_to_cursor")) is not None:
-            met = "met" if ratio["median"] >= target else "NOT met"
-            lines.append(f"{delivery['what']}: {ratio['median']:.2f} of the cursor, target {target:g}, {met}")
+        base = _BASES[delivery["what"]][0]
+        ratio = delivery[f"ratio_to_{base}"]["median"]
+        met = "met" if ratio >= target else "NOT met"
+        lines.append(f"{delivery['what']}: {ratio:.2f} of {_PLAIN[base]}, target {target:g}, {met}")
     return "\n".join(lines)
 
 
 def _delivery_line(delivery: Mapping[str, Any]) -> str:
     stages = ", ".join(f"{stage} {us:.2f} us" for stage, us in delivery["stage_us"].items())
     ratios = "".join(
-        f"   {delivery[f'ratio_to_{base}']['median']:.2f} x {base}"
-        for base in ("cursor", "copy")
-        if f"ratio_to_{base}" in delivery
+        f"   {delivery[f'ratio_to_{short}']['median']:.2f} x {short}"
+        for short in _BASES[delivery["what"]]
+        if f"ratio_to_{short}" in delivery
     )
     return f"{_line(delivery['what'], delivery['rows_per_second'])}{ratios}   ({stages})"
 

@@ -11,7 +11,15 @@ import pytest
 from ledger.errors import InvariantBrokenError
 from nodes import cli
 from nodes.measurements import deliveries, sharing
-from nodes.measurements.deliveries import COPY, CURSOR, POSTGRES, SQLITE, MeasuredDeliveries, sqlite_delivery
+from nodes.measurements.deliveries import (
+    COPY,
+    CURSOR,
+    POSTGRES,
+    SQLITE,
+    SQLITE_DRIVER,
+    MeasuredDeliveries,
+    sqlite_ways,
+)
 from nodes.measurements.private_postgres import NoPostgresError
 from nodes.measurements.sharing import as_text, measure_sharing
 from scenarios.beijing.sharing.request_corpus import make_request_corpus
@@ -29,7 +37,7 @@ def test_every_way_has_its_figures(optional_tool: Callable[[str], Path], tmp_pat
     optional_tool("postgres")
     document = measure_sharing(CORPUS, tmp_path, rows=300, rounds=2)
     assert [one["what"] for one in document["deliveries"]] == [SQLITE, POSTGRES]
-    assert [one["what"] for one in document["plain"]] == [CURSOR, COPY]
+    assert [one["what"] for one in document["plain"]] == [CURSOR, COPY, SQLITE_DRIVER]
     for delivery in document["deliveries"]:
         assert delivery["ratio_to_cursor"]["median"] > 0
         assert delivery["ratio_to_copy"]["median"] > 0
@@ -41,24 +49,25 @@ def test_every_way_has_its_figures(optional_tool: Callable[[str], Path], tmp_pat
 
 
 def test_without_a_server_the_report_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """SQLite has its figures; there is nothing to compare it with, and the text says why."""
+    """SQLite has its figures beside those of its own driver, and the text says why there are no others."""
     monkeypatch.setattr(deliveries, "find_postgres", without_postgres)
     document = measure_sharing(CORPUS, tmp_path, rows=300, rounds=1)
     assert [one["what"] for one in document["deliveries"]] == [SQLITE]
-    assert document["plain"] == []
+    assert [one["what"] for one in document["plain"]] == [SQLITE_DRIVER]
+    assert document["deliveries"][0]["ratio_to_driver"]["median"] > 0
     assert "no figures for PostgreSQL: the program `postgres` is not installed" in as_text(document)
 
 
 def test_all_rows_arrive_every_time(tmp_path: Path) -> None:
     """Each run is a delivery of its own, and leaves no file behind."""
-    deliver = sqlite_delivery(tmp_path, 5_000)
+    deliver = sqlite_ways(tmp_path, 5_000)[SQLITE]
     assert [deliver().count, deliver().count] == [5_000, 5_000]
     assert list((tmp_path / "sqlite").iterdir()) == []
 
 
 def test_a_delivery_that_loses_rows_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """However fast it was."""
-    deliver = sqlite_delivery(tmp_path, 100)
+    deliver = sqlite_ways(tmp_path, 100)[SQLITE]
     monkeypatch.setattr(MeasuredDeliveries, "_receive", lambda *_: 99)
     with pytest.raises(InvariantBrokenError, match="99 rows arrived of 100"):
         deliver()
