@@ -10,12 +10,10 @@ A command is one frame, answered by any number of `Progressed` and then one of t
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +25,7 @@ from ledger.encoding import Canonical, Decoder, Key32, UInt63
 from ledger.errors import LedgerError, NotFoundError
 from ledger.limits import RECORD_BYTES_MAX
 from ledger.registers import RULEBOOK
+from nodes.exchange.accepting import Acceptor
 from nodes.exchange.errors import CommandFailedError, CommandNotYetError, ConnectionCutError, NoExchangeError
 from nodes.exchange.messages import Problem, Question, problem_of
 from nodes.exchange.requester import Progress, Report
@@ -39,9 +38,6 @@ SOCKET_FILE = "exchange.sock"
 
 COMMANDS_MAX = 16
 """Carried out at once; more wait. Each holds a thread, and a fetch some megabytes."""
-
-ACCEPT_AGAIN_S = 0.5
-"""After a failure to accept, of which the usual one is that the process has too many open files just now."""
 
 _SOCKET_PATH_BYTES = 107
 
@@ -151,16 +147,16 @@ class ControlServer:
         self._closing = False
         self._wires: set[Wire] = set()
         self._lock = threading.Lock()
-        self._room = threading.Semaphore(COMMANDS_MAX)
         self._threads: list[threading.Thread] = []
         self._path = directory / SOCKET_FILE
         self._path.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX)
+        listener = socket.socket(socket.AF_UNIX)
         with _short_path(directory) as short:
-            self._listener.bind(short)
+            listener.bind(short)
         # Before it listens; and the directory is closed to others in any case.
         self._path.chmod(0o600)
-        self._listener.listen()
+        listener.listen()
+        self._acceptor = Acceptor(listener, at_once=COMMANDS_MAX, of="commands")
         self._accepting = threading.Thread(target=self._accept, name="control-accept", daemon=True)
         self._accepting.start()
 
@@ -169,9 +165,7 @@ class ControlServer:
         with self._lock:
             self._closing = True
             wires = list(self._wires)
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._acceptor.close()
         self._path.unlink(missing_ok=True)
         for wire in wires:
             wire.close()
@@ -180,17 +174,7 @@ class ControlServer:
             thread.join()
 
     def _accept(self) -> None:
-        while True:
-            self._room.acquire()
-            try:
-                connection, _ = self._listener.accept()
-            except OSError as error:
-                self._room.release()
-                if self._closing:
-                    return
-                logger.warning("cannot accept commands: %s", error)
-                time.sleep(ACCEPT_AGAIN_S)
-                continue
+        for connection in self._acceptor:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             thread = threading.Thread(target=self._serve, args=(connection,), name="control", daemon=True)
             self._threads.append(thread)
@@ -208,7 +192,7 @@ class ControlServer:
         except Exception:
             logger.exception("a command failed")
         finally:
-            self._room.release()
+            self._acceptor.served()
 
     @contextmanager
     def _known(self, wire: Wire) -> Iterator[None]:
@@ -265,7 +249,9 @@ def command(directory: Path, what: Command, report: Report = lambda _: None) -> 
             connection.connect(short)
     except OSError as error:
         connection.close()
-        raise NoExchangeError(f"no node runs in {directory}: {error.strerror or error}") from error
+        raise NoExchangeError(
+            f"no node runs in {directory} ({error.strerror or error}): start it with `mulu node run`"
+        ) from error
     with Wire(connection) as wire:
         wire.tell(what)
         while True:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
+from nodes.exchange.accepting import Acceptor
 from nodes.exchange.errors import ConnectionCutError
 from nodes.exchange.messages import (
     Get,
@@ -57,11 +58,10 @@ class ExchangeServer:
         """Args: `listener` is bound and listening; the server owns it from here on."""
         self._provider = provider
         self._keys = keys
-        self._listener = listener
+        self._acceptor = Acceptor(listener, at_once=CONNECTIONS_MAX, of="requesters")
         self._closing = False
         self._lock = threading.Lock()
         self._wires: dict[Wire, CreditCode] = {}
-        self._room = threading.Semaphore(CONNECTIONS_MAX)
         self._threads = ThreadPoolExecutor(CONNECTIONS_MAX, "exchange", initializer=_yield_to_consensus)
         self._accepting = threading.Thread(target=self._accept, name="exchange-accept", daemon=True)
 
@@ -74,10 +74,7 @@ class ExchangeServer:
         with self._lock:
             self._closing = True
             wires = list(self._wires)
-        with contextlib.suppress(OSError):
-            # Wakes the thread that accepts; closing alone does not.
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._acceptor.close()
         for wire in wires:
             wire.close()
         if self._accepting.is_alive():
@@ -85,17 +82,7 @@ class ExchangeServer:
         self._threads.shutdown()
 
     def _accept(self) -> None:
-        while True:
-            self._room.acquire()
-            try:
-                connection, _ = self._listener.accept()
-            except OSError as error:
-                self._room.release()
-                if self._closing:
-                    return
-                logger.warning("cannot accept requesters: %s", error)
-                time.sleep(REPORT_S)
-                continue
+        for connection in self._acceptor:
             try:
                 self._threads.submit(self._serve, connection)
             except RuntimeError:
@@ -115,7 +102,7 @@ class ExchangeServer:
             # Where it failed, and nothing of the conversation: questions may name persons.
             logger.exception("a connection of the exchange failed")
         finally:
-            self._room.release()
+            self._acceptor.served()
 
     @contextlib.contextmanager
     def _admitted(self, peer: CreditCode, wire: Wire) -> Iterator[None]:

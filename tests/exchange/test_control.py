@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from nodes.exchange import control
+from nodes.exchange import accepting
 from nodes.exchange.control import ControlServer, Forget, ShowKey, command
 from nodes.exchange.errors import CommandFailedError
 from nodes.exchange.service import Exchange
@@ -30,7 +30,7 @@ def test_a_node_that_had_no_descriptor_left_takes_commands_again(
         return accept(listener)
 
     monkeypatch.setattr(socket.socket, "accept", failing_once)
-    monkeypatch.setattr(control, "ACCEPT_AGAIN_S", 0.0)
+    monkeypatch.setattr(accepting, "ACCEPT_AGAIN_S", 0.0)
     server = ControlServer(tmp_path, cast(Exchange, SimpleNamespace(recipient_key=b"\x07" * 32)))
     try:
         assert command(tmp_path, ShowKey()).public == b"\x07" * 32
