@@ -22,7 +22,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -42,14 +41,12 @@ from ledger.check_characters import check_credit_code
 from ledger.errors import LedgerError
 from nodes.files import write_file
 from nodes.pkcs8 import to_pem
+from nodes.self_signed import self_signed
 
 KEY_NAME, CERTIFICATE_NAME = "seal.pem", "seal.certificate.pem"
 
 VALIDITY = timedelta(days=5 * 365)
 """Somebody should look at who holds the key now and then; what was sealed stays as it was."""
-
-BACKDATING = timedelta(days=1)
-"""A reader whose clock is behind should not be told that the seal comes from the future."""
 
 NAME_BYTES_MAX = 64
 """Of an organisation's name (RFC 5280, appendix A.1, as the library counts it): 21 Chinese characters."""
@@ -109,19 +106,14 @@ def make_seal(folder: Path, *, name: str, credit_code: str, now: datetime) -> No
             x509.NameAttribute(NameOID.COMMON_NAME, name),
         ]
     )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATING)
-        .not_valid_after(now + VALIDITY)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_SEALS_ONLY, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([_DOCUMENT_SIGNING]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+    certificate = self_signed(
+        key,
+        subject,
+        serial=x509.random_serial_number(),
+        now=now,
+        validity=VALIDITY,
+        purposes=[_DOCUMENT_SIGNING],
+        commits=True,
     )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Nobody but its owner reads the key, from its first byte on.
@@ -169,16 +161,3 @@ def seal_pdf(pdf: bytes, seal: Seal) -> bytes:
     )
     out = signer.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), output=io.BytesIO())
     return bytes(out.getvalue())
-
-
-_SEALS_ONLY = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=True,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)

@@ -22,7 +22,6 @@ from functools import lru_cache
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -30,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ledger.crypto.hashing import sha256
 from ledger.identifiers import Digest
+from nodes.self_signed import self_signed
 
 PROTOCOL = "mulu/1"
 """Negotiated by ALPN, so that a later form of the frames can be told from this one before the first of them, and so
@@ -37,9 +37,6 @@ that no connection for one purpose passes for one with another."""
 
 VALIDITY = timedelta(days=3_650)
 """Long, because expiry only warns; not endless, because tools and auditors expect a date."""
-
-BACKDATING = timedelta(days=1)
-"""Tools that do check times must not refuse a certificate because their clock is behind."""
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """`X509_V_FLAG_NO_CHECK_TIME` of OpenSSL's x509_vfy.h; Python gives it no name."""
@@ -91,22 +88,14 @@ def make_identity(
         raise ValueError(f"transport keys are on P-256, not {key.curve.name}")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     spki_hash = _spki_hash(key.public_key())
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        # Twenty octets at most and positive (RFC 5280, 4.1.2.2): 16 bytes of what identifies the key.
-        .serial_number(int.from_bytes(spki_hash[:16], "big") | 1)
-        .not_valid_before(now - BACKDATING)
-        .not_valid_after(now + validity)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_SIGNS_ONLY, critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256(), ecdsa_deterministic=True)
+    certificate = self_signed(
+        key,
+        name,
+        # 16 bytes of what identifies the key, and never zero.
+        serial=int.from_bytes(spki_hash[:16], "big") | 1,
+        now=now,
+        validity=validity,
+        purposes=[ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
     )
     return TlsIdentity.of(key, certificate.public_bytes(Encoding.PEM))
 
@@ -157,19 +146,6 @@ def certificate_spki_hash(certificate_pem: bytes) -> Digest:
 def days_left(certificate_pem: bytes, now: datetime) -> int:
     """Return the whole days until the certificate expires, negative afterwards. A node warns at 30, 7 and 1."""
     return (x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc - now).days
-
-
-_SIGNS_ONLY = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 def _spki_hash(public: CertificatePublicKeyTypes) -> Digest:
