@@ -144,7 +144,8 @@ def build_bundle(
         deliveries: Grant and number of each delivery to show as a hop, in the order in which the data came.
 
     Raises:
-        NotFoundError: The checkpoint's state has no such certificate, or a delivery was not acknowledged.
+        NotFoundError: The checkpoint's state has no such certificate, or a delivery was not acknowledged, or
+            not by who requested it.
         OversizeError: So much happened to the certificate, or so much is shown, that no reader would accept it.
     """
     value = _value(view, certificate_key(certificate), Certificate)
@@ -152,7 +153,7 @@ def build_bundle(
     responsibility = _value(view, responsibility_key(kind.responsibility), Responsibility)
     records = [_prove_record(view, *place) for place in view.history(certificate_key(certificate))]
     approval = _prove_approval(view, responsibility)
-    hops = [prove_hop(view, *delivery) for delivery in deliveries]
+    hops = [_prove_hop_to_requester(view, *delivery) for delivery in deliveries]
     signed = [*records, approval, *chain.from_iterable((h.request, h.delivery, h.acknowledgement) for h in hops)]
     passed_on = responsibility.department != value.issuer
     last = view.checkpoint.size - 1
@@ -251,6 +252,26 @@ def prove_hop(view: LedgerView, grant: str, number: int) -> Hop:
         delivery=_prove_only(view, delivery_key(grant, number), Deliver),
         acknowledgement=_prove_only(view, delivery_key(grant, number), Acknowledge),
     )
+
+
+def _prove_hop_to_requester(view: LedgerView, grant: str, number: int) -> Hop:
+    """Return the hop as `prove_hop` does. A bundle has no place for who took the place of whom; a receipt has."""
+    hop = prove_hop(view, grant, number)
+    requester, acknowledged_by = receivers_of(hop)
+    if acknowledged_by != requester:
+        raise NotFoundError(
+            f"no hop can be shown of delivery {grant}/{number}, which {acknowledged_by} acknowledged in the place of "
+            f"{requester}: its receipt shows that"
+        )
+    return hop
+
+
+def receivers_of(hop: Hop) -> tuple[str, str]:
+    """Return who requested, and who acknowledged: another one where a reorganisation has ended the first."""
+    requester, acknowledged_by = (
+        decode(EnvelopeEntry, proof.logged.entry).header.department for proof in (hop.request, hop.acknowledgement)
+    )
+    return requester, acknowledged_by
 
 
 def _prove_only(view: LedgerView, key: bytes, kind: type[Record]) -> RecordProof:

@@ -41,8 +41,9 @@ def verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"established": "yes", **told}, ensure_ascii=False, indent=2))
     else:
+        labels = {key: name for key, name in _LABELS.items() if key in told}
         print(
-            "\n".join(labelled_lines({"Established": "yes", **{name: str(told[key]) for key, name in _LABELS.items()}}))
+            "\n".join(labelled_lines({"Established": "yes", **{name: str(told[key]) for key, name in labels.items()}}))
         )
         print(f"Cosigned by {len(proven.signers)} departments: {', '.join(proven.signers)}")
     return ExitCode.GOOD
@@ -53,6 +54,7 @@ _LABELS = {
     "number": "Delivery",
     "provider": "From",
     "requester": "To",
+    "acknowledged_by": "Acknowledged by",
     "data_item": "Data item",
     "purpose": "Purpose",
     "rows": "Rows",
@@ -72,11 +74,13 @@ def _proven(arguments: argparse.Namespace) -> ProvenDelivery:
 
 
 def _told(proven: ProvenDelivery) -> Mapping[str, object]:
+    successor = {} if proven.acknowledged_by == proven.requester else {"acknowledged_by": proven.acknowledged_by}
     return {
         "grant": proven.grant,
         "number": proven.number,
         "provider": proven.provider,
         "requester": proven.requester,
+        **successor,
         "data_item": proven.data_item,
         "purpose": proven.purpose,
         "rows": proven.delivery.rows,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import rfc8785
 
+from ledger.proofs.delivery import build_receipt
 from nodes.cli import main
-from tests.proofs.test_delivery import OTHER, POLICY, RECEIPT, SECOND
+from tests.proofs.small_network import MARKET_REGULATION, PLANNING
+from tests.proofs.test_delivery import OTHER, POLICY, RECEIPT, SECOND, acknowledged_by
 
 NOW = "2025-10-01T09:00:00+08:00"
 
@@ -26,6 +29,17 @@ def test_a_good_receipt_is_established(tmp_path: Path, capsys: pytest.CaptureFix
     assert verify(tmp_path, RECEIPT, POLICY.encode(), "--now", NOW, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["established"], told["grant"], told["number"]) == ("yes", *SECOND)
+
+
+def test_a_successor_that_acknowledged_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside who requested; where that is one department it is named once."""
+    ledger, grant = acknowledged_by(PLANNING)
+    assert verify(tmp_path, build_receipt(ledger.view(), grant, 2), POLICY.encode(), "--now", NOW) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"^To +{MARKET_REGULATION.credit_code}$", shown, re.M)
+    assert re.search(rf"^Acknowledged by +{PLANNING.credit_code}$", shown, re.M)
+    assert verify(tmp_path, RECEIPT, POLICY.encode(), "--now", NOW) == 0
+    assert "Acknowledged by" not in capsys.readouterr().out
 
 
 def test_a_changed_receipt_is_refuted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
