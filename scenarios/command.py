@@ -49,6 +49,8 @@ what --keep leaves in its directory:
   policy.txt, bundles/       mulu verify out/bundles/NAME.json --policy out/policy.txt
   verify.html                the same in a browser, from the disk and without a network
   network/                   live runs: each department's keys, journal, log and database, and what it has fetched
+
+exit codes: 0 every check of the verdict holds, 1 one does not, 2 the command was called wrongly
 """
 
 DURATION_S = 30
@@ -71,12 +73,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=DESCRIPTION,
         epilog=EPILOG,
     )
-    parser.add_argument("scenario", choices=["beijing"], help="whose departments and data")
+    parser.add_argument("scenario", choices=["beijing"], metavar="CITY", help="whose departments and data: beijing")
     parser.add_argument(
         "--departments", type=_count(1, 53), default=None, metavar="N", help="the first N by rank, 1 to 53 (default 53)"
     )
     parser.add_argument(
-        "--seed", type=_count(0, (1 << 63) - 1), default=DEFAULT_SEED, metavar="N", help="decides who states what"
+        "--seed",
+        type=_count(0, (1 << 63) - 1),
+        default=DEFAULT_SEED,
+        metavar="N",
+        help=f"decides who states what ({DEFAULT_SEED})",
     )
     parser.add_argument(
         "--virtual",

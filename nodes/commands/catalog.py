@@ -45,6 +45,13 @@ member without a node signs with the keys in its directory, and hands in at --no
 """
 
 
+_EXIT_CODES = """\
+exit codes: 0 done, or an approval is waited for, 1 a file cannot be read, 2 the command was called wrongly, or FILE
+            says nothing that can be published, 5 there is nothing of this name, 6 refused by a rule: the code in
+            brackets is that of docs/refusals.md, 7 a node does not answer, or not now
+"""
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the command, its subcommand and the options."""
     parser = commands.add_parser(
@@ -65,7 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     search.add_argument(
         "--sharing", choices=("1", "2", "3"), help="1 unconditional, 2 on conditions, 3 not shared without a law"
     )
-    search.add_argument("--classification", choices=("basic", "theme", "department"), help="sort of resource")
+    search.add_argument("--classification", choices=("basic", "theme", "department"), help="kind of resource")
     search.add_argument("--theme", type=text, metavar="CODE", help="code within the classification")
     add_limit(search)
     add_node(search)
@@ -73,12 +80,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     search.set_defaults(run=run_search)
     publish = _speaking(verbs, "publish", "put what a file says into the catalogue, as far as it is approved")
     publish.description = _PUBLISH_DESCRIPTION
-    publish.epilog = "example:\n  mulu catalog publish permits.toml --directory network/AY"
+    publish.epilog = f"example:\n  mulu catalog publish permits.toml --directory network/AY\n\n{_EXIT_CODES}"
     publish.add_argument("file", type=Path, metavar="FILE", help="responsibility, data item and table, in TOML")
     publish.set_defaults(run=lambda arguments: publishing().publish(arguments), parser=publish)
     approve = _speaking(verbs, "approve", "approve the newest revision of a responsibility or a data item")
     approve.description = _APPROVE_DESCRIPTION
-    approve.epilog = "example:\n  mulu catalog approve AY-90 --directory network/X1"
+    approve.epilog = f"example:\n  mulu catalog approve AY-90 --directory network/X1\n\n{_EXIT_CODES}"
     approve.add_argument("id", type=identifier, metavar="ID", help="of the responsibility or the data item")
     approve.set_defaults(run=lambda arguments: publishing().approve(arguments), parser=approve)
 

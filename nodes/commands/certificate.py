@@ -33,7 +33,7 @@ Chinese characters.
 """
 
 PDF_EPILOG = """\
-example:
+examples:
   mulu certificate seal AY/seal --name 市场监督管理局 --credit-code 11110000A00000230N
   mulu certificate pdf CERTIFICATE.json --policy policy.txt --site https://mulu.example --seal AY/seal --out page.pdf
 

@@ -90,7 +90,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_departments,
         default=DEPARTMENTS_MAX,
         metavar="N",
-        help="nodes that shall run here at once (53)",
+        help="nodes that shall run here at once, 1 to 53 (53)",
     )
     parser.add_argument("--json", action="store_true", help=f"print one JSON object ({SCHEMA})")
     parser.set_defaults(run=run)

@@ -67,8 +67,9 @@ def _open(request: urllib.request.Request, node: str, timeout_s: float) -> bytes
     except (OSError, http.client.HTTPException) as error:
         # URLError is an OSError; the reason inside says more than its own text.
         reason = getattr(error, "reason", error)
+        said = getattr(reason, "strerror", None) or reason
         raise NodeUnavailableError(
-            f"no node answers at {node} ({reason}): is it running, and is this its gateway?"
+            f"no node answers at {node} ({said}): is it running, and is this its gateway?"
         ) from None
 
 

@@ -51,7 +51,9 @@ _RUN = _Subcommand(
 Run one department's node until SIGTERM or Ctrl-C. It listens where network.json says, and logs to standard error.""",
     """\
 example:
-  mulu node run network/BM --log-level INFO""",
+  mulu node run network/BM --log-level INFO
+
+exit codes: 0 it was told to stop, 1 it cannot start or go on: the last line says why, 2 DIR is not that of a node""",
 )
 _STATUS = _Subcommand(
     "ask a running node how it is",
@@ -89,7 +91,9 @@ def _add(verbs: Any, name: str, subcommand: _Subcommand) -> argparse.ArgumentPar
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--departments", type=int, required=True, metavar="N", help="nodes; the first N of the city")
+    parser.add_argument(
+        "--departments", type=int, required=True, metavar="N", help="nodes: the first N of the city by rank, 1 to 53"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory to make")
     parser.add_argument("--city", choices=sorted(CITIES), default="beijing", help="whose departments (beijing)")
     parser.add_argument("--name", type=_network_name, metavar="NAME", help="name of the network (mulu.CITY.example)")

@@ -23,7 +23,7 @@ The policy says whose cosignatures count. Take it from somebody you trust, never
 """
 
 EPILOG = """\
-example:
+examples:
   mulu verify out/bundles/CERTIFICATE.json --policy out/policy.txt
   mulu verify --batch out/bundles --policy out/policy.txt
 

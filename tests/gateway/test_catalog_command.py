@@ -262,4 +262,4 @@ def test_a_directory_without_a_running_node_is_unavailable(tmp_path: Path, capsy
     (tmp_path / CHAIN_ID_FILE).touch()
     words = ["share", "refuse", "AF-R2", "--reason", "not needed", "--directory", str(tmp_path)]
     assert main(words) == 7
-    assert "no node runs in" in capsys.readouterr().err
+    assert f"no node runs in {tmp_path} (No such file or directory): start it with `mulu" in capsys.readouterr().err

@@ -181,7 +181,9 @@ def test_an_address_of_something_else_is_no_gateway(capsys: pytest.CaptureFixtur
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     assert main(["proof", "0", "--node", f"http://127.0.0.1:{port}"]) == 7
-    assert "[node_unavailable]" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.endswith("[node_unavailable]\n")
+    assert "(Connection refused)" in error
 
 
 def department(node: MemoryNode, credit_code: CreditCode) -> MemoryNode:

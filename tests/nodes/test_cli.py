@@ -59,6 +59,8 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("trace", "x", "--node", "file:///etc/passwd"),
         ("trace", "x", "--timeout", "-1"),
         ("trace", "x", "--timeout", "nan"),
+        ("simulate",),
+        ("simulate", "shanghai"),
         ("simulate", "beijing", "--engine", "solo"),
         ("simulate", "beijing", "--keep", __file__),
         ("bench", "validation", "--rounds", "0"),
@@ -85,6 +87,13 @@ def test_every_help_has_an_example_that_calls_it(name: str) -> None:
     text = PARSERS[name].format_help()
     examples = re.findall(rf"^  {name} ?.*$", text.partition("example")[2], flags=re.MULTILINE)
     assert examples, text
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_argument_says_what_it_means(name: str) -> None:
+    """Nobody has to guess at a word in capitals."""
+    arguments = [each for each in PARSERS[name]._actions if not isinstance(each, argparse._SubParsersAction)]
+    assert [each.dest for each in arguments if not each.help] == []
 
 
 def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
