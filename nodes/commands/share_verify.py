@@ -41,10 +41,10 @@ def verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"established": "yes", **told}, ensure_ascii=False, indent=2))
     else:
-        labels = {key: name for key, name in _LABELS.items() if key in told}
-        print(
-            "\n".join(labelled_lines({"Established": "yes", **{name: str(told[key]) for key, name in labels.items()}}))
-        )
+        shown = {"Established": "yes", **{name: str(told[key]) for key, name in _LABELS.items()}}
+        if proven.acknowledged_by != proven.requester:
+            shown["Acknowledged by"] = f"{proven.acknowledged_by}, which took the place of {proven.requester}"
+        print("\n".join(labelled_lines(shown)))
         print(f"Cosigned by {len(proven.signers)} departments: {', '.join(proven.signers)}")
     return ExitCode.GOOD
 
@@ -54,7 +54,6 @@ _LABELS = {
     "number": "Delivery",
     "provider": "From",
     "requester": "To",
-    "acknowledged_by": "Acknowledged by",
     "data_item": "Data item",
     "purpose": "Purpose",
     "rows": "Rows",
@@ -74,13 +73,12 @@ def _proven(arguments: argparse.Namespace) -> ProvenDelivery:
 
 
 def _told(proven: ProvenDelivery) -> Mapping[str, object]:
-    successor = {} if proven.acknowledged_by == proven.requester else {"acknowledged_by": proven.acknowledged_by}
     return {
         "grant": proven.grant,
         "number": proven.number,
         "provider": proven.provider,
         "requester": proven.requester,
-        **successor,
+        "acknowledged_by": proven.acknowledged_by,
         "data_item": proven.data_item,
         "purpose": proven.purpose,
         "rows": proven.delivery.rows,

@@ -37,7 +37,7 @@ def test_a_successor_that_acknowledged_is_named(tmp_path: Path, capsys: pytest.C
     assert verify(tmp_path, build_receipt(ledger.view(), grant, 2), POLICY.encode(), "--now", NOW) == 0
     shown = capsys.readouterr().out
     assert re.search(rf"^To +{MARKET_REGULATION.credit_code}$", shown, re.M)
-    assert re.search(rf"^Acknowledged by +{PLANNING.credit_code}$", shown, re.M)
+    assert re.search(rf"^Acknowledged by +{PLANNING.credit_code}, which took the place of", shown, re.M)
     assert verify(tmp_path, RECEIPT, POLICY.encode(), "--now", NOW) == 0
     assert "Acknowledged by" not in capsys.readouterr().out
 
