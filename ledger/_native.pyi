@@ -34,10 +34,13 @@ def is_prime_order(public: bytes) -> bool:
 def hash_leaves(prefix: bytes, entries: Sequence[bytes]) -> list[bytes]:
     """Return SHA-256(prefix || entry) for each entry, in order."""
 
-def truncated_macs(inner: bytes, outer: bytes, values: Sequence[bytes], size: int) -> bytes:
-    """Return the first `size` bytes, at most 32, of SHA-256(outer || SHA-256(inner || value)) for each, joined.
+def truncated_macs_of_lines(inner: bytes, outer: bytes, text: bytes, size: int) -> bytes:
+    """Return the first `size` bytes, at most 32, of SHA-256(outer || SHA-256(inner || line)) for each line, joined.
 
     The interpreter's lock is released while it works.
+
+    Args:
+        text: Lines with a line feed between each two.
 
     Raises:
         ValueError: `inner` or `outer` does not have 64 bytes.

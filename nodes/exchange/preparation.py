@@ -43,11 +43,12 @@ Batches = Generator[list[Row], None, None]
 
 
 class Coded(NamedTuple):
-    """A batch of rows as it goes into the files of a delivery."""
+    """A batch of rows, ready to be sealed."""
 
     rows: int
     blocks: tuple[bytes, ...]
-    tags: bytes
+    subjects: list[Scalar]
+    """Whom they are about, as the database names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ def prepare_delivery(
             folder.write(name + SEALED) as sealed,
             folder.write(name + TAGS) as tags,
             # One thread reads and codes under the interpreter's lock; this one seals and writes, mostly without it.
-            closing(read_ahead(_coded(source.batches(), subjects, tagger))) as batches,
+            closing(read_ahead(_coded(source.batches(), subjects))) as batches,
         ):
             tags.append(tagger.tags(subjects.asked))
             for chunk in sealer.feed(encode_header(header)):
@@ -187,7 +188,7 @@ def prepare_delivery(
                 rows += batch.rows
                 if rows > rows_max:
                     raise StatementRefusedError(SharingRefusal.VOLUME_EXCEEDED)
-                tags.append(batch.tags)
+                tags.append(tagger.tags(batch.subjects))
                 for block in batch.blocks:
                     for chunk in sealer.feed(block):
                         sealed.append(chunk)
@@ -222,10 +223,10 @@ def prepare_delivery(
     )
 
 
-def _coded(batches: Batches, subjects: SubjectColumn, tagger: Tagger) -> Generator[Coded, None, None]:
+def _coded(batches: Batches, subjects: SubjectColumn) -> Generator[Coded, None, None]:
     with closing(batches):
         for batch in batches:
-            yield Coded(len(batch), tuple(encode_rows(batch)), tagger.tags(subjects.of(batch)))
+            yield Coded(len(batch), tuple(encode_rows(batch)), subjects.of(batch))
 
 
 def _declared(selection: Iterable[DeclaredCondition]) -> list[tuple[str, tuple[str, ...]]]:

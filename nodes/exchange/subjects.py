@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ledger.content import Scalar
-from ledger.crypto.hashing import truncated_macs
+from ledger.crypto.hashing import truncated_macs, truncated_macs_of_lines
 
 TAG_BYTES = 16
 """Half of the MAC. A false hit among 10^12 tags has a chance of 3 in 10^27."""
@@ -33,10 +33,14 @@ class Tagger:
         self._inner = bytes(byte ^ 0x36 for byte in padded)
         self._outer = bytes(byte ^ 0x5C for byte in padded)
 
-    def tags(self, identifiers: Iterable[Scalar]) -> bytes:
+    def tags(self, identifiers: Sequence[Scalar]) -> bytes:
         """Return the tags, one after the other, of identifiers as a database holds them; nil has none."""
-        normal = normal_forms([identifier for identifier in identifiers if identifier is not None])
-        return truncated_macs(self._inner, self._outer, normal, TAG_BYTES)
+        if (lines := _normal_lines(identifiers)) is not None:
+            return truncated_macs_of_lines(self._inner, self._outer, lines, TAG_BYTES)
+        known = [one if isinstance(one, bytes) else str(one) for one in identifiers if one is not None]
+        if (lines := _normal_lines(known)) is not None:
+            return truncated_macs_of_lines(self._inner, self._outer, lines, TAG_BYTES)
+        return truncated_macs(self._inner, self._outer, list(map(normal_form, known)), TAG_BYTES)
 
 
 def normal_form(identifier: Scalar) -> bytes:
@@ -50,16 +54,16 @@ def normal_form(identifier: Scalar) -> bytes:
     return _normal(str(identifier))
 
 
-def normal_forms(identifiers: Sequence[Scalar]) -> list[bytes]:
-    """Return the normal form of each, at a tenth of the cost: as one text with a line for each, where that is possible.
+def _normal_lines(identifiers: Sequence[Scalar]) -> bytes | None:
+    """Return the normal forms of all as lines, at a tenth of the cost; None if one is no text or has a line end.
 
     Neither composition nor capitals reach beyond the end of a line, so each line is as it would be alone.
     """
-    if set(map(type, identifiers)) == {str}:
-        forms = _normal("\n".join(identifiers)).split(b"\n")  # type: ignore[arg-type]
-        if len(forms) == len(identifiers):
-            return forms
-    return list(map(normal_form, identifiers))
+    try:
+        lines = _normal("\n".join(identifiers))  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    return lines if lines.count(b"\n") == len(identifiers) - 1 else None
 
 
 _LEFT_OUT = b" -\t"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.crypto.backend import BackendUnavailableError, active_backend, use_backend
-from ledger.crypto.hashing import truncated_macs
+from ledger.crypto.hashing import truncated_macs, truncated_macs_of_lines
 
 
 @pytest.fixture(params=["python", "native"])
@@ -31,8 +31,13 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_truncated_macs_are_those_of_the_standard_library(
     backend: str, key: bytes, values: list[bytes], size: int
 ) -> None:
-    """One after the other, each cut to its size."""
+    """One after the other, each cut to its size; and those of lines too, whatever stands in them."""
     padded = key.ljust(64, b"\x00")
     inner, outer = bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
-    expected = b"".join(hmac.digest(key, value, hashlib.sha256)[:size] for value in values)
-    assert truncated_macs(inner, outer, values, size) == expected
+
+    def expected(values: list[bytes]) -> bytes:
+        return b"".join(hmac.digest(key, value, hashlib.sha256)[:size] for value in values)
+
+    assert truncated_macs(inner, outer, values, size) == expected(values)
+    text = b"\n".join(values)
+    assert truncated_macs_of_lines(inner, outer, text, size) == expected(text.split(b"\n"))

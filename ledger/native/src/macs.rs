@@ -59,9 +59,28 @@ impl<'a> Side<'a> {
     }
 }
 
+/// The first `size` bytes of the MAC of each line of `text`, one after the other; a text without line ends is one line.
+pub fn of_lines(key: &Key<'_>, text: &[u8], size: usize) -> Vec<u8> {
+    let mut macs = Vec::new();
+    for line in text.split(|&byte| byte == b'\n') {
+        let mac = key.mac(line);
+        macs.extend_from_slice(&mac[..size.min(mac.len())]);
+    }
+    macs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_line_has_its_mac_and_an_empty_one_too() {
+        let padded = [1; BLOCK];
+        let key = Key::new(&padded, &padded);
+        let expected: Vec<u8> = [&b"a"[..], b"", b"bc"].iter().flat_map(|line| key.mac(line)[..5].to_vec()).collect();
+        assert_eq!(of_lines(&key, b"a\n\nbc", 5), expected);
+        assert_eq!(of_lines(&key, b"", 99), key.mac(b""));
+    }
 
     #[test]
     fn macs_are_those_of_the_definition_whatever_the_length() {

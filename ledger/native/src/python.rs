@@ -14,7 +14,7 @@ mod native {
     #[pymodule_export]
     use super::{
         PySparseTree, examine_envelopes, hash_leaves, is_prime_order, merkle_root, merkle_root_of, signature_backends,
-        truncated_macs, verify_batch, verify_batch_strictly,
+        truncated_macs_of_lines, verify_batch, verify_batch_strictly,
     };
 
     #[pymodule_export]
@@ -23,7 +23,7 @@ mod native {
     /// Raised with every change of a name, an argument or a meaning here, together with `NATIVE_INTERFACE` in
     /// `ledger/crypto/backend.py`: a library built before that change is then refused instead of called wrongly.
     #[pymodule_export]
-    const INTERFACE: u32 = 6;
+    const INTERFACE: u32 = 7;
 }
 
 #[pyfunction]
@@ -110,29 +110,18 @@ fn hash_leaves<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAny>)
 }
 
 #[pyfunction]
-fn truncated_macs<'py>(
+fn truncated_macs_of_lines<'py>(
     py: Python<'py>,
     inner: &[u8],
     outer: &[u8],
-    values: &Bound<'py, PyAny>,
+    text: &[u8],
     size: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let [inner, outer] = [inner, outer].map(<&[u8; macs::BLOCK]>::try_from);
     let (Ok(inner), Ok(outer)) = (inner, outer) else {
         return Err(PyValueError::new_err(format!("a padded key has {} bytes", macs::BLOCK)));
     };
-    let values = bytes_of(values)?;
-    let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
-    let macs = py.detach(|| {
-        let key = macs::Key::new(inner, outer);
-        let mut macs = Vec::with_capacity(values.len() * size);
-        for value in values {
-            let mac = key.mac(value);
-            macs.extend_from_slice(&mac[..size.min(mac.len())]);
-        }
-        macs
-    });
-    Ok(PyBytes::new(py, &macs))
+    Ok(PyBytes::new(py, &py.detach(|| macs::of_lines(&macs::Key::new(inner, outer), text, size))))
 }
 
 #[pyfunction]
