@@ -24,7 +24,7 @@ from nodes.exchange.databases.postgres_check import check_enforced
 from nodes.exchange.databases.postgres_roles import drop_role, has_role, lock_out, make_role, role_of
 from nodes.exchange.databases.postgres_schema import Relation, checked_relation, describe
 from nodes.exchange.databases.postgres_session import LOCK_WAIT_S, Connection, deliver_text, transaction
-from nodes.exchange.databases.scalars import SAMPLES, BatchSize
+from nodes.exchange.databases.scalars import BATCH_ROWS_MAX, SAMPLES, BatchSize
 from nodes.exchange.read_ahead import read_ahead
 
 _IN_ORDER_OF_THE_DISK = """
@@ -35,6 +35,8 @@ _IN_ORDER_OF_THE_DISK = """
 """
 """Leaves the plans that visit pages in ascending order. Sorting by `ctid` would need a right on it, and a sort."""
 
+FETCH_ROWS_MAX = 4 * BATCH_ROWS_MAX
+"""Rows a round trip: several batches, for while one is asked for the server waits."""
 CURSOR = "granted"
 """Name of the one cursor of a session."""
 
@@ -79,7 +81,8 @@ class PostgresDatabase:
             transformer = Transformer(cursor)
             for result in results:
                 transformer.set_pgresult(result)
-                yield transformer.load_rows(0, result.ntuples, tuple)
+                for first in range(0, result.ntuples, BATCH_ROWS_MAX):
+                    yield transformer.load_rows(first, min(first + BATCH_ROWS_MAX, result.ntuples), tuple)
 
     def exists(self, query: GrantedQuery) -> bool:
         """See `Database.exists`."""
@@ -128,12 +131,12 @@ class PostgresDatabase:
 
 
 def _fetched(cursor: ServerCursor[Row]) -> Generator[PGresult, None, None]:
-    """Yield what the server gives of a cursor, a batch at a time, not yet values of Python.
+    """Yield what the server gives of a cursor, some batches at a time, not yet values of Python.
 
-    Each batch is one blocking call into libpq, which needs the interpreter's lock once. psycopg's own calls need it for
+    Each fetch is one blocking call into libpq, which needs the interpreter's lock once. psycopg's own calls need it for
     every few kilobytes that arrive, and would wait for it while other threads make values and seal them.
     """
-    server, size = cursor.connection.pgconn, BatchSize()
+    server, size = cursor.connection.pgconn, BatchSize(FETCH_ROWS_MAX)
     while True:
         result = server.exec_(f"FETCH FORWARD {size.rows} FROM {CURSOR}".encode())
         if result.status != ExecStatus.TUPLES_OK:

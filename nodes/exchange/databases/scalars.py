@@ -44,12 +44,12 @@ def _column_without_floats(column: tuple[Any, ...]) -> Iterable[Scalar]:
 class BatchSize:
     """How many rows to fetch next, so that a batch stays near `BATCH_BYTES` whatever a row is wide."""
 
-    def __init__(self) -> None:
-        self.rows = _BATCH_ROWS_FIRST
+    def __init__(self, rows_max: int = BATCH_ROWS_MAX) -> None:
+        self.rows, self._rows_max = _BATCH_ROWS_FIRST, rows_max
 
     def learn(self, batch: Sequence[tuple[Any, ...]]) -> None:
         """Take the width of the rows from a sample of a batch that is not empty. Growth is fourfold at most."""
         sample = batch[:: len(batch) // SAMPLES + 1]
         taken = sum(len(value) if isinstance(value, str | bytes) else 8 for row in sample for value in row)
         fitting = BATCH_BYTES * len(sample) // max(taken, 1)
-        self.rows = max(1, min(fitting, self.rows * 4, BATCH_ROWS_MAX))
+        self.rows = max(1, min(fitting, self.rows * 4, self._rows_max))
