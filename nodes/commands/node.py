@@ -14,6 +14,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ledger.limits import VALIDATORS_MAX
+from nodes.commands.arguments import number
 from nodes.exit_codes import ExitCode
 
 CITIES = {"beijing": "scenarios.beijing.city_files"}
@@ -92,7 +94,11 @@ def _add(verbs: Any, name: str, subcommand: _Subcommand) -> argparse.ArgumentPar
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--departments", type=int, required=True, metavar="N", help="nodes: the first N of the city by rank, 1 to 53"
+        "--departments",
+        type=number(1, VALIDATORS_MAX),
+        required=True,
+        metavar="N",
+        help="nodes: the first N of the city by rank, 1 to 53",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory to make")
     parser.add_argument("--city", choices=sorted(CITIES), default="beijing", help="whose departments (beijing)")

@@ -81,6 +81,30 @@ def test_a_wrong_call_ends_with_2_and_one_line(capsys: pytest.CaptureFixture[str
     assert "--help` [usage]" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("verify", "a", "b"), "unrecognized arguments: b; see `mulu verify --help`"),
+        (
+            ("share", "status", "--directory", "AY"),
+            "unrecognized arguments: --directory; see `mulu share status --help`",
+        ),
+        (("bench", "validation", "--report", "out"), "see `mulu bench validation --help`"),
+        (
+            ("node", "init", "--departments", "x", "--out", "n"),
+            "argument --departments: not a number from 1 to 500: 'x'",
+        ),
+    ],
+)
+def test_a_wrong_call_is_sent_to_the_help_of_what_was_called(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], complaint: str
+) -> None:
+    """That of `mulu` as a whole says nothing of a subcommand's arguments."""
+    code, _, err = call(capsys, *arguments)
+    assert code == ExitCode.USAGE
+    assert complaint in err
+
+
 @pytest.mark.parametrize("name", PARSERS)
 def test_every_help_has_an_example_that_calls_it(name: str) -> None:
     """The help of each command and subcommand shows at least one call of itself, which it would take."""

@@ -126,7 +126,7 @@ def test_init_twice_is_refused_and_leaves_the_first_alone(tmp_path: Path, capsys
     ("options", "departments", "reason"),
     [
         ((), 54, "takes 1 to 53 departments, not 54"),
-        ((), 0, "takes 1 to 53 departments, not 0"),
+        ((), 0, "not a number from 1 to 500"),
         (("--peer-port", "8000"), 1, "overlap"),
         (("--peer-port", "7999", "--gateway-port", "8000"), 2, "overlap"),
         (("--exchange-port", "7000"), 1, "overlap"),
