@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import unicodedata
 from collections import Counter
 from functools import cache
@@ -35,6 +32,7 @@ from scenarios.beijing.city import City
 from scenarios.beijing.city_files import load_city
 from scenarios.beijing.story import BeijingStory
 from scenarios.story import ACCEPTED, Fault, Phase
+from tests.hash_seeds import printed_under_hash_seeds
 from tests.scenarios.executed_story import ExecutedStory, execute_story
 
 WHOLE = load_city()
@@ -260,17 +258,7 @@ def test_the_same_seed_tells_the_same_story_and_another_another() -> None:
 def test_the_story_does_not_depend_on_the_hash_seed() -> None:
     """Two processes with different hash seeds tell one story."""
     program = "from tests.scenarios.test_beijing_story import fingerprint, told; print(fingerprint(told(4, 'virtual')))"
-    prints = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert prints == {fingerprint(told(4, "virtual")) + "\n"}
+    assert printed_under_hash_seeds("-c", program) == {fingerprint(told(4, "virtual")) + "\n"}
 
 
 @pytest.mark.parametrize("records", [1_000, 2_000, 5_000])

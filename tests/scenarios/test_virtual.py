@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from functools import cache
 from hashlib import sha256
 
@@ -16,6 +13,7 @@ from scenarios.beijing.city_files import load_city
 from scenarios.beijing.story import BeijingStory
 from scenarios.evidence.checks import run_checks
 from scenarios.virtual import VirtualOutcome, found, play
+from tests.hash_seeds import printed_under_hash_seeds
 
 START_MS = load_city().workload.start_ms
 
@@ -94,14 +92,4 @@ def test_another_seed_is_another_run() -> None:
 def test_a_run_does_not_depend_on_the_hash_seed() -> None:
     """Processes with other hash seeds leave the same bytes."""
     program = "from tests.scenarios.test_virtual import fingerprint, played; print(fingerprint(played(4)))"
-    prints = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert prints == {fingerprint(played(4)) + "\n"}
+    assert printed_under_hash_seeds("-c", program) == {fingerprint(played(4)) + "\n"}

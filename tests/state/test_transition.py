@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -23,6 +19,7 @@ from ledger.registers.members.records import AddEnvelopeKey, RevokeEnvelopeKey
 from ledger.registers.members.replay import ReplayWindow, replay_window_key
 from ledger.state.store import State, key_digest, value_digest
 from ledger.state.transition import execute_block
+from tests.hash_seeds import printed_under_hash_seeds
 from tests.state.small_ledger import (
     HOUSING,
     MARKET,
@@ -34,8 +31,6 @@ from tests.state.small_ledger import (
     proven,
     small_genesis,
 )
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def add_key(department: str, key_id: int) -> AddEnvelopeKey:
@@ -332,17 +327,7 @@ print(hashlib.sha256(b"".join(entry for e in ledger.executions for entry in e.en
 
 def test_the_log_does_not_depend_on_the_hash_seed() -> None:
     """Two processes with different seeds for `hash` write the same bytes."""
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", _HISTORY],
-            cwd=PROJECT,
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("0", "4711")
-    }
+    digests = printed_under_hash_seeds("-c", _HISTORY)
     assert len(digests) == 1
     assert len(digests.pop().strip()) == 2 * hashlib.sha256().digest_size
 
