@@ -13,7 +13,6 @@ from ledger.blocks.checkpoint import QuorumCheckpoint
 from ledger.blocks.envelope import Envelope
 from ledger.blocks.log import BlockRecord, ExecutedBlock
 from ledger.consensus.messages import CommitInfo, Justification, QuorumCertificate, VoteData, genesis_certificate
-from ledger.crypto.signatures import verify_batch
 from ledger.crypto.suites import ED25519_SHA256
 from ledger.encoding import Canonical, decode
 from ledger.identifiers import Digest, Height
@@ -23,9 +22,7 @@ from ledger.proofs.bundle import build_bundle
 from ledger.proofs.policy import make_policy
 from ledger.registers.certificates.records import DefineType
 from ledger.registers.directories.records import ApproveResponsibility, PublishResponsibility
-from ledger.state.transition import execute_block
 from ledger.storage.frames import Frame, FrameChain, FrameKind, first_link
-from ledger.validation.envelopes import prepare_block
 from scenarios.evidence.checks import Acknowledged, Bundle, Evidence, Planted, run_checks
 from scenarios.evidence.forms import EvidenceError
 from scenarios.evidence.journal import read_journal
@@ -62,19 +59,7 @@ class RecordedLedger(MemoryLedger):
     ) -> None:
         """Propose, vote for and execute one block with these envelopes, which carries this checkpoint."""
         block = self.propose(*envelopes, time_ms=time_ms, carried=carried)
-        prepared = prepare_block(block.header.id, block.header, block.payload)
-        execution = execute_block(self.state, prepared, verify_batch)
-        for number, envelope in enumerate(envelopes):
-            index = len(self.entries) + number
-            self.envelopes[index] = envelope
-            for position, keys in enumerate(execution.touched[number]):
-                for touched in keys:
-                    self.touched.setdefault(touched, []).append((index, position))
-        for entry in execution.entries:
-            self._append(entry)
-        self.results += execution.results
-        self.state.advance(execution)
-        self.parent = block.header.id
+        _, execution = self.put_block(block.header, block.payload)
         self.frames.append(executed_frame(execution.record, execution.results))
 
     def propose(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.blocks.block import Block, BlockHeader, payload_root
+from ledger.blocks.block import Block
 from ledger.blocks.checkpoint import QuorumCheckpoint
 from ledger.blocks.envelope import Envelope
 from ledger.blocks.genesis import Genesis
@@ -19,22 +19,21 @@ from ledger.consensus.effects import Executed
 from ledger.crypto.signatures import Signer, verify_batch
 from ledger.crypto.sparse_tree import SparseTree, StateProof
 from ledger.encoding import decode
-from ledger.identifiers import BlockId, CreditCode, Digest, EnvelopeId, Height
+from ledger.identifiers import CreditCode, EnvelopeId, Height
 from ledger.proofs.notes import note_of
 from ledger.proofs.policy import parse_policy
 from ledger.proofs.tools_policy import make_tools_policy
 from ledger.replica import EnvelopeStatus, NotAdmittedError, PoolFullError, Receipt
 from ledger.replica.admission import signing_key
 from ledger.state.store import key_digest
-from ledger.state.transition import execute_block
-from ledger.validation.envelopes import prepare_block, prepare_envelope
+from ledger.validation.envelopes import prepare_envelope
 from nodes.gateway.node_view import PeerStatus
 from nodes.gateway.progress import Progress
 from nodes.index import QueryIndex
 from nodes.network import policy_of
 from nodes.observe import Gauges, NodeMetrics
 from tests.proofs import small_network
-from tests.proofs.memory_ledger import BLOCK_MS, MemoryLedger, MemoryView
+from tests.proofs.memory_ledger import MemoryLedger, MemoryView
 from tests.proofs.small_network import GOVERNMENT_SERVICES, MEMBERS, Member, key
 
 POOL_MAX = 3
@@ -85,35 +84,12 @@ class MemoryNode(MemoryLedger):
     def execute(self, *envelopes: Envelope, time_ms: int | None = None) -> None:
         """Execute a block and wait until the index has it."""
         payload = tuple(envelope.encode() for envelope in envelopes)
-        header = BlockHeader(
-            chain=Digest(self.genesis.chain),
-            epoch=0,
-            round=self.state.height + 1,
-            height=self.state.height + 1,
-            parent=Digest(self.parent),
-            author=0,
-            justification=b"",
-            payload_root=payload_root(payload),
-            payload_count=len(payload),
-            checkpoint=None,
-            time_ms=self.state.time_ms + BLOCK_MS if time_ms is None else time_ms,
-        )
-        prepared = prepare_block(header.id, header, payload)
-        execution = execute_block(self.state, prepared, verify_batch)
-        first = len(self.entries)
-        for number, found in enumerate(prepared.envelopes):
-            self.envelopes[first + number] = found.envelope
+        header, first = self.next_header(payload, time_ms), len(self.entries)
+        block, execution = self.put_block(header, payload)
+        for number, found in enumerate(block.envelopes):
             place = (execution.height, first + number, header.time_ms, execution.results[number])
             self._places.setdefault(found.id, place)
             self.pool.pop(found.id, None)
-            for position, keys in enumerate(execution.touched[number]):
-                for touched in keys:
-                    self.touched.setdefault(touched, []).append((first + number, position))
-        for entry in execution.entries:
-            self._append(entry)
-        self.results += execution.results
-        self.state.advance(execution)
-        self.parent = BlockId(header.id)
         effect = Executed(
             height=execution.height,
             block=Block(header=header, suite=1, signature=bytes(64), payload=payload),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.blocks.block import BlockHeader, payload_root
+from ledger.blocks.block import BlockHeader
 from ledger.blocks.checkpoint import QuorumCheckpoint, checkpoint_text
 from ledger.blocks.envelope import Envelope, seal
 from ledger.blocks.genesis import Genesis
@@ -22,9 +22,11 @@ from ledger.proofs.bundle import HolderOpening
 from ledger.registers.certificates.identifier import IdentifierParts, format_identifier
 from ledger.registers.certificates.records import DefineType, IssueCertificate
 from ledger.registers.directories.records import ApproveResponsibility, PublishResponsibility
+from ledger.state.prepared import PreparedBlock
 from ledger.state.store import State
-from ledger.state.transition import execute_block
+from ledger.state.transition import Execution, execute_block
 from ledger.validation.envelopes import prepare_block
+from tests.headers import uncertified_header
 from tests.proofs.small_network import (
     MARKET_REGULATION,
     PUBLIC_SECURITY,
@@ -124,24 +126,26 @@ class MemoryLedger:
 
     def execute(self, *envelopes: Envelope, time_ms: int | None = None) -> None:
         """Execute one block with these envelopes."""
-        payload = [envelope.encode() for envelope in envelopes]
-        header = BlockHeader(
-            chain=Digest(self.genesis.chain),
-            epoch=0,
-            round=self.state.height + 1,
+        payload = tuple(envelope.encode() for envelope in envelopes)
+        self.put_block(self.next_header(payload, time_ms), payload)
+
+    def next_header(self, payload: Sequence[bytes], time_ms: int | None) -> BlockHeader:
+        """Return the header of the next block over these envelopes, at its usual time unless one is given."""
+        return uncertified_header(
+            self.genesis.chain,
+            payload,
+            parent=self.parent,
             height=self.state.height + 1,
-            parent=Digest(self.parent),
-            author=0,
-            justification=b"",
-            payload_root=payload_root(payload),
-            payload_count=len(payload),
-            checkpoint=None,
             time_ms=self.state.time_ms + BLOCK_MS if time_ms is None else time_ms,
         )
-        execution = execute_block(self.state, prepare_block(header.id, header, payload), verify_batch)
-        for number, envelope in enumerate(envelopes):
+
+    def put_block(self, header: BlockHeader, payload: Sequence[bytes]) -> tuple[PreparedBlock, Execution]:
+        """Execute a block and keep all of it; return what was executed and what came of it."""
+        block = prepare_block(header.id, header, payload)
+        execution = execute_block(self.state, block, verify_batch)
+        for number, prepared in enumerate(block.envelopes):
             index = len(self.entries) + number
-            self.envelopes[index] = envelope
+            self.envelopes[index] = prepared.envelope
             for position, keys in enumerate(execution.touched[number]):
                 for touched in keys:
                     self.touched.setdefault(touched, []).append((index, position))
@@ -150,6 +154,7 @@ class MemoryLedger:
         self.results += execution.results
         self.state.advance(execution)
         self.parent = header.id
+        return block, execution
 
     def view(self) -> MemoryView:
         """Return the ledger as it stands, with a checkpoint cosigned by all."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ledger.blocks.block import BlockHeader, payload_root
 from ledger.blocks.genesis import Parameters
 from ledger.crypto.hashing import sha256
 from ledger.crypto.signatures import verify_batch
@@ -16,6 +15,7 @@ from ledger.validation.envelopes import prepare_block
 from scenarios.beijing.city import City
 from scenarios.beijing.network import found_from_seed
 from scenarios.story import ACCEPTED, Phase, Sealer, Story, Submission
+from tests.headers import uncertified_header
 
 PARAMETERS = Parameters(
     engine="solo",
@@ -55,17 +55,11 @@ def execute_story(city: City, story: Story, start_ms: int) -> ExecutedStory:
         sealed.sort(key=lambda pair: sha256(pair[0]))
         envelopes = [raw for raw, _ in sealed]
         last_ms = max(submission.at_ms for submission in phase.submissions)
-        header = BlockHeader(
-            chain=Digest(chain),
-            epoch=0,
-            round=state.height + 1,
-            height=state.height + 1,
+        header = uncertified_header(
+            chain,
+            envelopes,
             parent=parent,
-            author=0,
-            justification=b"",
-            payload_root=payload_root(envelopes),
-            payload_count=len(envelopes),
-            checkpoint=None,
+            height=state.height + 1,
             time_ms=max(phase.starts_ms + last_ms, state.time_ms + 1),
         )
         block = prepare_block(header.id, header, envelopes)

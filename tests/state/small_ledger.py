@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from ledger.blocks.block import BlockHeader, payload_root
 from ledger.blocks.envelope import Envelope, seal
 from ledger.blocks.genesis import CalendarDay, Founder, Genesis, Parameters, ProvenKey, possession_bytes
 from ledger.blocks.record import Record
@@ -20,6 +19,7 @@ from ledger.state.prepared import PreparedBlock
 from ledger.state.store import State
 from ledger.state.transition import Execution, execute_block
 from ledger.validation.envelopes import prepare_block
+from tests.headers import uncertified_header
 
 CREATED_MS = 1_757_894_400_000
 """2025-09-15T08:00:00+08:00, a Monday."""
@@ -146,17 +146,11 @@ class SmallLedger:
 
     def prepare(self, envelopes: Sequence[bytes], *, time_ms: int | None = None) -> PreparedBlock:
         """Return the next block over `envelopes`, one second after the last unless a time is given."""
-        header = BlockHeader(
-            chain=Digest(self.genesis.chain),
-            epoch=0,
-            round=self.state.height + 1,
-            height=self.state.height + 1,
+        header = uncertified_header(
+            self.genesis.chain,
+            envelopes,
             parent=self._head,
-            author=0,
-            justification=b"",
-            payload_root=payload_root(envelopes),
-            payload_count=len(envelopes),
-            checkpoint=None,
+            height=self.state.height + 1,
             time_ms=self.state.time_ms + 1_000 if time_ms is None else time_ms,
         )
         return prepare_block(header.id, header, envelopes, rulebook=self.rulebook)

@@ -7,17 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ledger.blocks.block import BlockHeader, payload_root
+from ledger.blocks.block import BlockHeader
 from ledger.blocks.envelope import Envelope, RecordsMismatchError, seal
 from ledger.blocks.log import EnvelopeEntry
 from ledger.blocks.record import Record
 from ledger.crypto.hashing import sha256
 from ledger.encoding import decode
 from ledger.errors import DecodeError, InvalidInputError, OversizeError
-from ledger.identifiers import ChainId, Digest, Height, KeyId
+from ledger.identifiers import ChainId, Height, KeyId
 from ledger.limits import ENVELOPE_BYTES_MAX
 from ledger.registers.members.records import RevokeEnvelopeKey
 from ledger.validation.envelopes import PayloadMismatchError, WrongChainError, prepare_block, prepare_envelope
+from tests.headers import uncertified_header
 from tests.state.small_ledger import HOUSING, key_of
 
 CHAIN = ChainId(sha256(b"a chain"))
@@ -40,19 +41,7 @@ def sealed(*records: Record | bytes, chain: ChainId = CHAIN, sequence: int = 1) 
 
 def header_over(payload: list[bytes], **changes: object) -> BlockHeader:
     """Return the header of a first block over these envelopes."""
-    header = BlockHeader(
-        chain=Digest(CHAIN),
-        epoch=0,
-        round=1,
-        height=1,
-        parent=Digest(CHAIN),
-        author=0,
-        justification=b"",
-        payload_root=payload_root(payload),
-        payload_count=len(payload),
-        checkpoint=None,
-        time_ms=1,
-    )
+    header = uncertified_header(CHAIN, payload, parent=CHAIN, height=1, time_ms=1)
     return replace(header, **changes)  # type: ignore[arg-type]
 
 
