@@ -40,7 +40,7 @@ import tomllib
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 from unicodedata import normalize
 
 import msgspec
@@ -62,6 +62,7 @@ from ledger.registers.directories.records import (
     PublishResponsibility,
     PublishTable,
 )
+from nodes.commands.complaints import in_words
 from nodes.commands.gateway_client import ask
 from nodes.commands.options import TIMEOUT_S, directory_of
 from nodes.commands.speaking import gateway_for, state
@@ -242,5 +243,20 @@ def _read(path: Path, parser: argparse.ArgumentParser) -> Offered:
         parser.error(f"{path} has more than {FILE_BYTES_MAX} bytes")
     try:
         return msgspec.convert(tomllib.loads(normalize("NFC", content.decode())), Offered)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         parser.error(f"{path}: {error}")
+    except msgspec.ValidationError as error:
+        parser.error(f"{path}: {_said_of_place(str(error))}")
+
+
+def _said_of_place(complaint: str) -> str:
+    """Return what is wrong with an offer: the place in the file, what is said there, and what could be."""
+    wrong, _, place = complaint.partition(" - at `$.")
+    place = place.rstrip("`").partition("[")[0]
+    said = f"{place}: {in_words(wrong)}" if place else in_words(wrong)
+    if not wrong.startswith("Invalid enum value"):
+        return said
+    allowed = get_type_hints(OfferedItem)[place.removeprefix("data_item.")]
+    if get_origin(allowed) is dict:
+        _, allowed = get_args(allowed)
+    return f"{said}: {', '.join(map(str, get_args(allowed)))}"

@@ -19,6 +19,7 @@ from ledger.blocks.refusals import EnvelopeRefusal
 from ledger.encoding import Canonical, decode
 from ledger.errors import DecodeError, InvalidInputError, NotFoundError
 from ledger.registers import RULEBOOK
+from nodes.commands.complaints import in_words
 from nodes.commands.signing import sign_and_hand_in
 from nodes.data_directory import DataDirectory
 from nodes.exchange.control import Command, TellLedger, command
@@ -40,14 +41,6 @@ _NOT_THERE = {NotFoundError.code} | {
 """Those of them that say that there is nothing of the name in a record, and what a node says of its own files."""
 
 _PLACE = re.compile(r" - at `\$\[(\d+)\].*`$")
-_WORDINGS = (
-    (r"^Expected `(?:str|array)` of length >= 1$", "must not be empty"),
-    (r"^Expected `str` of length <= (\d+)$", r"has a text of more than \1 characters"),
-    (r"^Expected `array` of length <= (\d+)$", r"has more than \1 parts"),
-    (r"^Expected `int` <= (\d+)$", r"must not be more than \1"),
-    (r"^Expected `str` matching regex .*$", "must be capital letters, digits and single hyphens, as in AY-01-D1"),
-)
-"""What the decoder says of a value that has no byte form, and what a person makes of it."""
 
 
 class RefusedByRuleError(InvalidInputError):
@@ -145,6 +138,4 @@ def _said_of_field(value: Canonical, complaint: str) -> str:
     # The tag stands first and is no field.
     field = value.__struct_fields__[int(place[1]) - 1]
     wrong = complaint[: place.start()].rpartition(": ")[2]
-    for pattern, words in _WORDINGS:
-        wrong = re.sub(pattern, words, wrong)
-    return f"{field.replace('_', ' ')}: {wrong}"
+    return f"{field.replace('_', ' ')}: {in_words(wrong)}"

@@ -229,11 +229,19 @@ fields = { name = "C" }
     ("content", "complaint"),
     [
         ("[responsibility", "permits.toml"),
-        (OFFER.replace("sharing = 1", "sharing = 4"), "$.data_item.sharing"),
-        (OFFER.replace('name = "C"', 'name = "X"'), "$.data_item.fields"),
-        (OFFER.replace('update_cycle = "daily"', ""), "update_cycle"),
-        (OFFER + "surprise = 1\n", "surprise"),
-        (OFFER.replace("[responsibility]", "[duty]"), "duty"),
+        (OFFER.replace("sharing = 1", "sharing = 4"), "toml: data_item.sharing: 4 is none of what it can be: 1, 2, 3;"),
+        (
+            OFFER.replace('name = "C"', 'name = "X"'),
+            "data_item.fields: 'X' is none of what it can be: C, N, D, T, L, I",
+        ),
+        (OFFER.replace('"daily"', '"dayly"'), "data_item.update_cycle: 'dayly' is none of what it can be: real-time,"),
+        (
+            OFFER.replace('name_zh = "许可"', "name_zh = 1"),
+            "responsibility.name_zh: must be a text, not a whole number",
+        ),
+        (OFFER.replace('update_cycle = "daily"', ""), "data_item: `update_cycle` is missing"),
+        (OFFER + "surprise = 1\n", "data_item: nothing is called `surprise`"),
+        (OFFER.replace("[responsibility]", "[duty]"), "permits.toml: nothing is called `duty`"),
         ("#" * (1 << 20) + OFFER, "bytes"),
     ],
 )
