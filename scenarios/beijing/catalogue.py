@@ -165,18 +165,11 @@ def _metadata(city: City, row: DataItemRow) -> DataItemMetadata:
         ),
         format=_FORMATS[row.mode],
         information_items=(*COMMON_ITEMS, *(PUBLIC_ITEMS if row.sharing_type == 1 else PERSONAL_ITEMS), LAST_ITEM),
-        sharing=Sharing(type=_sharing_type(row), condition=row.condition, mode=row.mode),
+        sharing=Sharing(type=row.sharing_type, condition=row.condition, mode=row.mode),
         openness=Openness(open=row.sharing_type == 1, condition=""),
-        update_cycle=row.update_cycle,  # type: ignore[arg-type]
+        update_cycle=row.update_cycle,
         related=tuple(item.id for item in siblings if item is not row),
     )
-
-
-def _sharing_type(row: DataItemRow) -> Literal[1, 2, 3]:
-    match row.sharing_type:
-        case 1 | 2 | 3 as known:
-            return known
-    raise ValueError(f"{row.id} has sharing type {row.sharing_type}")
 
 
 def _system_id(department: DepartmentRow) -> str:

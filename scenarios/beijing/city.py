@@ -69,12 +69,12 @@ class DataItemRow:
     responsibility: str
     name_zh: str
     name_en: str
-    sharing_type: int
+    sharing_type: Literal[1, 2, 3]
     """1 unconditional, 2 conditional, 3 not shared."""
     condition: str
     """What a request must show; empty exactly for unconditional items."""
     mode: Literal["database", "file", "service"]
-    update_cycle: str
+    update_cycle: Literal["real-time", "daily", "weekly", "monthly", "quarterly", "yearly", "irregular"]
 
 
 @dataclass(frozen=True, slots=True)
