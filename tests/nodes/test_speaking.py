@@ -81,12 +81,16 @@ def test_a_directory_that_no_department_speaks_from_is_named(
         assert f"such as {tmp_path / 'AL'}, {tmp_path / 'AY'};" in error
 
 
+FETCH = ("fetch", "AL-R1", "--out", "x.csv")
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--field", "x" * 201], "fields: has a text of more than 200 characters"),
-        (["--field", "x"] * 501, "fields: has more than 500 parts"),
-        (["--where", "x=" + "y" * 201], "selection: has a text of more than 200 characters"),
+        ([*FETCH, "--field", "x" * 201], "fields: has a text of more than 200 characters"),
+        ([*FETCH, *["--field", "x"] * 501], "fields: has more than 500 parts"),
+        ([*FETCH, "--where", "x=" + "y" * 201], "selection: has a text of more than 200 characters"),
+        (["readers", "x" * 1001], "identifier: has a text of more than 1000 characters"),
     ],
 )
 def test_what_a_question_cannot_say_is_told_in_words(
@@ -94,9 +98,9 @@ def test_what_a_question_cannot_say_is_told_in_words(
 ) -> None:
     """Exit 2, with the field: the decoder's own wording is for programmers."""
     with pytest.raises(SystemExit) as caught:
-        main(["share", "fetch", "AL-R1", "--out", "x.csv", *words, "--directory", str(tmp_path)])
+        main(["share", *words, "--directory", str(tmp_path)])
     assert caught.value.code == 2
-    assert f"mulu: {complaint}; see `mulu share fetch --help`" in capsys.readouterr().err
+    assert f"mulu: {complaint}; see `mulu share {words[0]} --help`" in capsys.readouterr().err
 
 
 def test_broken_files_of_a_network_are_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
