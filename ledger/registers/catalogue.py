@@ -96,6 +96,15 @@ class DataItem(Canonical, tag="directories/data-item", kw_only=True):
         return self.approved_revision > 0 and not self.withdrawn_height
 
 
+class ApprovedMetadata(Canonical, tag="directories/approved-metadata", kw_only=True):
+    """What the approved revision of a data item said, kept from the day on which another takes its place and waits."""
+
+    data_item: DirectoryId
+    revision: UInt63
+    """The approved one. What is kept of an earlier one says nothing any more."""
+    metadata: DataItemMetadata
+
+
 class Column(Canonical, tag="column", kw_only=True):
     """One column of a table."""
 
@@ -134,12 +143,18 @@ def schema_hash(columns: Iterable[Column]) -> Digest:
 
 
 DATA_ITEMS = b"directories/data-item/"
+APPROVED = b"directories/approved-metadata/"
 TABLES = b"directories/table/"
 
 
 def data_item_key(name: str) -> bytes:
     """Return the state key of a data item."""
     return DATA_ITEMS + name.encode()
+
+
+def approved_metadata_key(name: str) -> bytes:
+    """Return the state key of what a data item's approved revision said."""
+    return APPROVED + name.encode()
 
 
 def table_key(name: str) -> bytes:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from ledger.crypto.hashing import sha256
 from ledger.encoding import Canonical
 from ledger.registers import REGISTERS
+from ledger.registers.catalogue import APPROVED
 from ledger.registers.certificates.records import (
     ChangeCertificate,
     LiftSuspension,
@@ -131,6 +133,7 @@ VALUE_FORMS = {
     "certificates/type": "9a38e38442ff2664",
     "certificates/use": "8221d153f18dcff1",
     "deadlines/deadline": "2d3f0ff9f62dc066",
+    "directories/approved-metadata": "32e9e6f0563836bc",
     "directories/data-item": "f954ec6224696a7a",
     "directories/responsibility": "cb1dc85fec6229f0",
     "directories/system": "c1741522d9c22705",
@@ -166,6 +169,9 @@ def values() -> dict[str, Canonical]:
     reorganise(reorganised, MERGE)
     found = {tag_of(type(value)): value for each in (reorganised, ledger) for _, value in each.state.items()}
     found |= {tag_of(type(value)): value for _, value in governed.used().state.items(b"sharing/")}
+    revised = governed.shared()
+    revised.put(HOUSING, replace(governed.item(governed.OPEN, 2), metadata=governed.item(governed.CLOSED).metadata))
+    found |= {tag_of(type(value)): value for _, value in revised.state.items(APPROVED)}
     deadline = Deadline(due_ms=1, subject=b"a/b", status="pending", set_height=1, settled_height=0)
     return found | {tag_of(Deadline): deadline}
 

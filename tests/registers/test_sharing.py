@@ -14,8 +14,8 @@ from ledger.blocks.record import Record
 from ledger.crypto.hashing import sha256
 from ledger.identifiers import CreditCode
 from ledger.members.departments import Department, department_key
-from ledger.registers.catalogue import Column, schema_hash
-from ledger.registers.directories.records import ApproveDataItem, WithdrawDataItem, WithdrawTable
+from ledger.registers.catalogue import Column, InformationItem, schema_hash
+from ledger.registers.directories.records import ApproveDataItem, PublishDataItem, WithdrawDataItem, WithdrawTable
 from ledger.registers.sharing.figures import ItemUse, Score, score_key, use_key
 from ledger.registers.sharing.recipient_keys import is_of_small_order
 from ledger.registers.sharing.refusals import SharingRefusal
@@ -35,7 +35,7 @@ from ledger.registers.sharing.values import (
     objection_key,
     request_key,
 )
-from tests.registers.catalogue import COLUMNS, table
+from tests.registers.catalogue import COLUMNS, METADATA, table
 from tests.registers.governed import (
     CLOSED,
     CONDITIONAL,
@@ -238,6 +238,46 @@ def test_a_grant_ends_when_the_item_is_no_longer_shared() -> None:
     play(ledger, (AUTHORITY, ApproveDataItem(id=CONDITIONAL, revision=2)))
     assert ledger.put(HOUSING, deliver(number=2)) == ["no_longer_shared"]
     play(ledger, (HOUSING, deliver("AY-R2")))
+
+
+def published(name: str, revision: int, like: str) -> PublishDataItem:
+    """Return a revision of a data item that is shared as another one is."""
+    anew = item(name, revision)
+    return replace(anew, metadata=replace(anew.metadata, sharing=SHARINGS[like]))
+
+
+def test_an_owner_alone_does_not_open_what_the_authority_has_closed() -> None:
+    """What a revision says that waits for approval is its owner's word; a request goes by what was approved."""
+    ledger = play(shared(), (HOUSING, published(CLOSED, 2, OPEN)), (HOUSING, published(CLOSED, 3, CONDITIONAL)))
+    assert ledger.put(MARKET, request(of=CLOSED, legal_basis="")) == ["legal_basis_missing"]
+    play(ledger, (MARKET, request(of=CLOSED)))
+    assert (request_of(ledger).sharing_type, request_of(ledger).status) == (3, RequestStatus.AWAITING_AUTHORITY)
+    play(ledger, (AUTHORITY, ApproveDataItem(id=CLOSED, revision=3)), (MARKET, request("AY-R2", CLOSED)))
+    assert request_of(ledger, "AY-R2").status is RequestStatus.AWAITING_PROVIDER
+    # The same again changes nothing of what counts; and what was kept of the first revision is old.
+    play(ledger, (HOUSING, published(CLOSED, 4, CONDITIONAL)), (HOUSING, published(CLOSED, 5, OPEN)))
+    play(ledger, (MARKET, request("AY-R3", CLOSED)))
+    assert request_of(ledger, "AY-R3").status is RequestStatus.AWAITING_PROVIDER
+
+
+def test_a_field_is_asked_for_once_its_revision_is_approved() -> None:
+    """An owner cannot add one to what is granted at once; one that a waiting revision leaves out is still there."""
+    fields = (*METADATA.information_items, InformationItem(name="phone", type="C", length=20))
+    longer = replace(item(OPEN, 2), metadata=replace(item(OPEN).metadata, information_items=fields))
+    ledger = play(shared(), (HOUSING, longer))
+    asked = request(of=OPEN, fields=("phone",))
+    assert ledger.put(MARKET, asked) == ["unknown_information_item"]
+    play(ledger, (AUTHORITY, ApproveDataItem(id=OPEN, revision=2)), (HOUSING, item(OPEN, 3)), (MARKET, asked))
+    assert grant_of(ledger).fields == ("phone",)
+
+
+def test_a_revision_that_waits_does_not_open_a_closed_item_again() -> None:
+    """Nor does it close one: what the authority approved last decides upon each delivery."""
+    ledger = play(shared(), *GRANTED, (HOUSING, published(CONDITIONAL, 2, CLOSED)))
+    play(ledger, (HOUSING, deliver()), (MARKET, acknowledge()))
+    play(ledger, (AUTHORITY, ApproveDataItem(id=CONDITIONAL, revision=2)), (HOUSING, published(CONDITIONAL, 3, OPEN)))
+    assert ledger.put(HOUSING, deliver(number=2)) == ["no_longer_shared"]
+    play(ledger, (AUTHORITY, ApproveDataItem(id=CONDITIONAL, revision=3)), (HOUSING, deliver(number=2)))
 
 
 def test_a_drifting_table_delivers_nothing_until_it_is_published_as_it_is() -> None:

@@ -9,7 +9,8 @@ Invariants:
   A reorganisation passes responsibilities on, and data items and tables follow (`ledger.registers.ownership`); a system
   whose owner has ended goes to the successor that publishes it next.
 - A responsibility counts once the registrar has approved a revision of it, a data item once the directory authority
-  has, and as long as it is not withdrawn. A newer revision that waits for approval takes nothing away.
+  has, and as long as it is not withdrawn. A newer revision that waits for approval takes nothing away and adds nothing:
+  what the approved one said is kept beside it.
 - A data item is published only under responsibilities of its owner that count; a table only for a data item of its
   owner that counts. What loses its ground or its owner later is not removed: `queries.orphans` lists it.
 - A table's schema hash is that of its columns, and each column that names an information item names one that the data
@@ -19,7 +20,7 @@ Invariants:
 
 from __future__ import annotations
 
-from ledger.registers.catalogue import DataItem, Table
+from ledger.registers.catalogue import ApprovedMetadata, DataItem, Table
 from ledger.registers.directories.records import (
     ApproveDataItem,
     ApproveResponsibility,
@@ -61,6 +62,6 @@ REGISTER = Register(
         PublishTable: publish_table,
         WithdrawTable: withdraw_table,
     },
-    values=(Responsibility, DataItem, System, Table),
+    values=(Responsibility, DataItem, ApprovedMetadata, System, Table),
     codes=DirectoriesRefusal,
 )

@@ -8,7 +8,18 @@ from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
 from ledger.members.departments import DIRECTORY_AUTHORITY, REGISTRAR
-from ledger.registers.catalogue import DataItem, DataItemMetadata, Sharing, Table, data_item_key, schema_hash, table_key
+from ledger.registers.approved import approved_metadata
+from ledger.registers.catalogue import (
+    ApprovedMetadata,
+    DataItem,
+    DataItemMetadata,
+    Sharing,
+    Table,
+    approved_metadata_key,
+    data_item_key,
+    schema_hash,
+    table_key,
+)
 from ledger.registers.context import Context
 from ledger.registers.directories.records import (
     ApproveDataItem,
@@ -100,6 +111,8 @@ def publish_data_item(record: PublishDataItem, context: Context) -> None:
     for responsibility in record.responsibilities:
         require_own_responsibility(responsibility, context)
     _check_metadata(record.metadata)
+    if before is not None and before.approved_revision:
+        _keep_approved(before, record.metadata, context)
     context.put(
         key,
         DataItem(
@@ -115,6 +128,14 @@ def publish_data_item(record: PublishDataItem, context: Context) -> None:
             withdrawn_height=0,
         ),
     )
+
+
+def _keep_approved(item: DataItem, waiting: DataItemMetadata, context: Context) -> None:
+    """Keep what the approved revision says, if the one that takes its place says something else."""
+    metadata = approved_metadata(item, context)
+    if metadata != waiting:
+        kept = ApprovedMetadata(data_item=item.id, revision=item.approved_revision, metadata=metadata)
+        context.put(approved_metadata_key(item.id), kept)
 
 
 def approve_data_item(record: ApproveDataItem, context: Context) -> None:

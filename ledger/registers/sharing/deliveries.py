@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
 from ledger.errors import InvariantBrokenError
+from ledger.registers.approved import approved_metadata
 from ledger.registers.catalogue import DataItem, Table, table_key
 from ledger.registers.context import Context
 from ledger.registers.shared import ReferenceRefusal
@@ -108,9 +109,8 @@ def _check_grant(grant: Grant, item: DataItem, context: Context) -> None:
     """Check that a grant allows deliveries now, apart from who speaks."""
     if is_over(grant.last_day, context):
         raise Refused(SharingRefusal.GRANT_EXPIRED)
-    # A revision that waits for approval takes nothing from what was granted.
-    approved = item.approved_revision == item.revision
-    if grant.basis != "authority" and approved and item.metadata.sharing.type == 3:
+    # A revision that waits for approval neither takes from what was granted nor opens what the approved one has closed.
+    if grant.basis != "authority" and approved_metadata(item, context).sharing.type == 3:
         raise Refused(SharingRefusal.NO_LONGER_SHARED)
 
 

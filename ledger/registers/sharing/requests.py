@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from ledger.blocks.refusals import Refused
-from ledger.registers.catalogue import DataItem
+from ledger.registers.approved import approved_metadata
+from ledger.registers.catalogue import DataItemMetadata
 from ledger.registers.context import Context
 from ledger.registers.shared import ReferenceRefusal
 from ledger.registers.sharing.days import require_last_day
@@ -42,10 +43,11 @@ FIRST_STATUS: Mapping[SharingType, RequestStatus] = {
 def request_sharing(record: RequestSharing, context: Context) -> None:
     """Put a request; what comes of it at once follows from how the data item is shared."""
     standing = require_standing(RequestSharing, Always.ALWAYS, record.data_item, context)
-    item, key = standing.item, request_key(record.id)
+    key = request_key(record.id)
     if context.get(key, Request) is not None:
         raise Refused(SharingRefusal.ID_USED)
-    _check_request(record, item, context)
+    offered = approved_metadata(standing.item, context)
+    _check_request(record, offered, context)
     request = Request(
         id=record.id,
         requester=context.department,
@@ -60,8 +62,8 @@ def request_sharing(record: RequestSharing, context: Context) -> None:
         last_day=record.last_day,
         recipient_key=record.recipient_key,
         renews=record.renews,
-        sharing_type=item.metadata.sharing.type,
-        status=FIRST_STATUS[item.metadata.sharing.type],
+        sharing_type=offered.sharing.type,
+        status=FIRST_STATUS[offered.sharing.type],
         duty=None,
         requested_ms=context.time_ms,
         requested_height=int(context.height),
@@ -131,17 +133,17 @@ def dispute_refusal(record: DisputeRefusal, context: Context) -> None:
     count_score(THE_AUTHORITY, context, requests_received=1)
 
 
-def _check_request(record: RequestSharing, item: DataItem, context: Context) -> None:
-    """Check what a request says of itself, in the order of its fields."""
+def _check_request(record: RequestSharing, offered: DataItemMetadata, context: Context) -> None:
+    """Check what a request says of itself, in the order of its fields, against what was approved of the data item."""
     _check_distinct(record.fields)
     named = [condition.information_item for condition in record.selection]
     _check_distinct(named)
-    known = {information_item.name for information_item in item.metadata.information_items}
+    known = {information_item.name for information_item in offered.information_items}
     if not known.issuperset(record.fields) or not known.issuperset(named):
         raise Refused(ReferenceRefusal.UNKNOWN_INFORMATION_ITEM)
     if not record.purpose.strip():
         raise Refused(SharingRefusal.PURPOSE_MISSING)
-    sharing = item.metadata.sharing
+    sharing = offered.sharing
     if sharing.type == 3 and not record.legal_basis.strip():
         raise Refused(SharingRefusal.LEGAL_BASIS_MISSING)
     if record.mode not in (sharing.mode, "verification"):
