@@ -31,7 +31,7 @@ from ledger.identifiers import CreditCode, Height, KeyId
 from ledger.members.founding import MemberProfile, NodeSigners, found_member, found_network
 from ledger.registers.directories.records import PublishSystem
 from ledger.replica import Options, Replica
-from ledger.replica.member import SPREAD_TIMER
+from ledger.replica.intake import SPREAD_TIMER
 from ledger.storage.safety_slots import SlotsRead
 from nodes.backend import choose_backend
 from nodes.block_archive import JournalArchive

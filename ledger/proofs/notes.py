@@ -127,15 +127,24 @@ def note_of(
 
     Nothing is verified here.
     """
-    lines: Iterable[str] = (
-        cosignature_line(
-            validators.cosigner_name(c.validator), validators.validators[c.validator].cosigner, c.time_s, c.signature
-        )
-        for c in checkpoint.cosignatures[:cosignatures_max]
-    )
     own = log_line(validators.origin, log_public, log_signature)
+    return _note(validators, checkpoint, (own, *_cosignature_lines(validators, checkpoint, cosignatures_max)))
+
+
+def note_without_log(validators: ValidatorSet, checkpoint: QuorumCheckpoint) -> str:
+    """Return the note of a node that has no log key: the cosignatures alone."""
+    return _note(validators, checkpoint, _cosignature_lines(validators, checkpoint, None))
+
+
+def _note(validators: ValidatorSet, checkpoint: QuorumCheckpoint, lines: Iterable[str]) -> str:
     text = checkpoint_text(validators.origin, checkpoint.size, checkpoint.root)
-    return text + "\n" + "".join(f"{line}\n" for line in (own, *lines))
+    return text + "\n" + "".join(f"{line}\n" for line in lines)
+
+
+def _cosignature_lines(validators: ValidatorSet, checkpoint: QuorumCheckpoint, count_max: int | None) -> Iterator[str]:
+    for c in checkpoint.cosignatures[:count_max]:
+        name, public = validators.cosigner_name(c.validator), validators.validators[c.validator].cosigner
+        yield cosignature_line(name, public, c.time_s, c.signature)
 
 
 def note_for(view: LedgerView) -> str:

@@ -8,64 +8,40 @@ from typing import Literal
 
 from ledger.blocks.checkpoint import (
     QuorumCheckpoint,
-    checkpoint_text,
-    cosignature_line,
-    log_line,
 )
 from ledger.blocks.genesis import Genesis
 from ledger.blocks.log import BlockRecord, ExecutedBlock
-from ledger.blocks.refusals import EnvelopeRefusal, RecordRefusal
-from ledger.consensus.cache import BoundedCache
 from ledger.consensus.certificates import Verifier, VerifyStrict
 from ledger.consensus.cosigning import OwnCosignatures
 from ledger.consensus.effects import (
     Append,
-    Broadcast,
     Effect,
     Executed,
-    SetTimer,
 )
 from ledger.consensus.engine import Engine, Timing
 from ledger.consensus.events import Event, MessageReceived, PeerConnected, PeerDisconnected, TimerFired
 from ledger.consensus.jolteon import Jolteon
 from ledger.consensus.leader import LeaderChoice, Reputation
-from ledger.consensus.messages import ENVELOPES_PER_BATCH_MAX, EnvelopeBatch, Proposal
+from ledger.consensus.messages import EnvelopeBatch, Proposal
 from ledger.consensus.safety import Safety
 from ledger.consensus.solo import Solo
 from ledger.crypto.merkle import LogTree
 from ledger.crypto.signatures import Signer, verify_batch, verify_strict
-from ledger.errors import InvalidInputError, InvariantBrokenError, SignatureError
+from ledger.errors import InvalidInputError, InvariantBrokenError
 from ledger.identifiers import CreditCode, Digest, EnvelopeId, Height
-from ledger.limits import FRAME_BYTES_MAX
 from ledger.members.founding import NodeSigners
 from ledger.members.validators import ValidatorSet
-from ledger.proofs.notes import note_of
-from ledger.replica.admission import NotAdmittedError, is_unused, known_key, signing_key
+from ledger.replica.admission import is_unused, known_key
 from ledger.replica.attested import AttestedView
 from ledger.replica.cache import MemberCache, RememberingVerifier
 from ledger.replica.history import BlockArchive, History
-from ledger.replica.pool import Pool, PoolFullError
+from ledger.replica.intake import SPREAD_AGAIN_TIMER, SPREAD_TIMER, Intake
+from ledger.replica.notary import Notary, Receipt
 from ledger.replica.signatures import SLOW_CHECKS_MAX, SignatureChecks
-from ledger.state.prepared import PreparedBlock, PreparedEnvelope, VerifyBatch
+from ledger.state.prepared import PreparedBlock, VerifyBatch
 from ledger.state.store import State
 from ledger.storage.frames import Frame, FrameKind
 from ledger.storage.safety_slots import SlotsRead
-from ledger.validation.envelopes import prepare_envelope
-
-SPREAD_TIMER = "spread"
-SPREAD_AGAIN_TIMER = "spread-again"
-
-SPREAD_MS = 5
-"""Envelopes admitted within this time travel to the other pools in one message."""
-
-SPREAD_AGAIN_BASE_TIMEOUTS = 4
-"""Own envelopes that are still not committed after this many base timeouts are sent again (P16b)."""
-
-EXPIRIES_MAX = 65_536
-"""Envelopes admitted here of which it can be said later that they have expired."""
-
-_BATCH_BYTES_MAX = FRAME_BYTES_MAX - 16 * ENVELOPES_PER_BATCH_MAX
-"""What a frame leaves beside the wrapping of each envelope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,27 +54,6 @@ class Options:
     """Must be the same at all members: it decides which proposals are valid."""
     remembers_signatures: bool = True
     """Whether what was verified at admission is not verified again; turned off to measure what that saves."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The only acknowledgement: an envelope's entry in the log, under a checkpoint that a quorum has cosigned."""
-
-    envelope: EnvelopeId
-    height: Height
-    time_ms: int
-    """Of the block."""
-    index: int
-    """Of the entry in the log."""
-    results: bytes
-    """One code a record; 0 is accepted."""
-    entry: bytes
-    """The entry itself."""
-    path: tuple[Digest, ...]
-    """Inclusion path of the entry in the tree of the checkpoint's size."""
-    checkpoint: QuorumCheckpoint
-    note: str
-    """The checkpoint as a signed note, with the log line of the member that gives the receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,35 +105,44 @@ class Replica:
         self.validators = ValidatorSet.of_genesis(genesis)
         self._me = self.validators.index_of(me) if me is not None else None
         self._signers = signers
-        self._cosigned = OwnCosignatures()
         self.history = History(genesis, verify=self._verify, cache=self._cache, archive=self._options.archive)
-        self.pool = Pool()
-        self._own: dict[EnvelopeId, bytes] = {}
-        """Envelopes admitted here that are not committed yet, to be sent again."""
-        self._expiries: BoundedCache[int] = BoundedCache(EXPIRIES_MAX)
-        """Valid-until heights of what was admitted here lately and is not committed."""
-        self._unspread: list[bytes] = []
-        self._spread_armed = False
+        safety = self._make_safety()
+        self._notary = Notary(
+            self.history,
+            self.validators,
+            signer=self.log_signer,
+            cosigned=safety.cosigned if safety is not None else OwnCosignatures(),
+        )
+        self._intake = Intake(
+            self.history,
+            chain=self.validators.chain,
+            base_timeout_ms=genesis.parameters.base_timeout_ms,
+            strict=strict,
+            signatures=self._signatures,
+            cache=self._cache,
+        )
+        self.pool = self._intake.pool
         self._recovering = False
         self._executed_again: list[Effect] = []
         self._on_executed: Callable[[Executed], object] = self._executed_again.append
         founded = ExecutedBlock(results=(), record=self.history.head).encode()
         self._unjournaled: dict[int, Append] = {0: Append(Frame(FrameKind.EXECUTED, Height(0), founded))}
         """Executions that the journal does not hold yet. The genesis record is the first frame of every journal."""
-        self.engine = self._make_engine()
+        self.engine = self._make_engine(safety)
 
-    def _make_engine(self) -> Engine:
+    def _make_safety(self) -> Safety | None:
+        if self._me is None or self._signers is None:
+            return None
+        return Safety(
+            validators=self.validators,
+            me=self._me,
+            consensus=self._signers.consensus,
+            cosigner=self._signers.cosigner,
+        )
+
+    def _make_engine(self, safety: Safety | None) -> Engine:
         timing = Timing.of(self._genesis.parameters)
         verifier = Verifier(self.validators, batch=self._verify, strict=self._strict, cache=self._cache)
-        safety = None
-        if self._me is not None and self._signers is not None:
-            safety = Safety(
-                validators=self.validators,
-                me=self._me,
-                consensus=self._signers.consensus,
-                cosigner=self._signers.cosigner,
-            )
-            self._cosigned = safety.cosigned
         name = self._genesis.parameters.engine
         if name == "jolteon":
             return Jolteon(
@@ -231,11 +195,7 @@ class Replica:
     def attested(self) -> AttestedView | None:
         """This member as of that checkpoint; None before the first, and for an observer, which has no log key."""
         checkpoint = self.checkpoint
-        if checkpoint is None or self._signers is None:
-            return None
-        text = checkpoint_text(self.validators.origin, checkpoint.size, checkpoint.root)
-        signer = self._signers.log
-        return AttestedView(self.history, self.validators, checkpoint, (signer.public, signer.sign(text.encode())))
+        return None if checkpoint is None else self._notary.attested(checkpoint)
 
     def inclusion(self, index: int, size: int) -> tuple[Digest, ...]:
         """Return the inclusion path of log entry `index` in the tree of `size` entries.
@@ -247,20 +207,8 @@ class Replica:
 
     def receipt(self, envelope: EnvelopeId) -> Receipt | None:
         """Return the receipt of an envelope committed recently; None until a quorum checkpoint covers it."""
-        placement, checkpoint, note = self.history.placement(envelope), self.checkpoint, self.log_note()
-        if placement is None or checkpoint is None or note is None or placement.index >= checkpoint.size:
-            return None
-        return Receipt(
-            envelope=envelope,
-            height=placement.height,
-            time_ms=placement.time_ms,
-            index=placement.index,
-            results=placement.results,
-            entry=placement.entry,
-            path=self.inclusion(placement.index, checkpoint.size),
-            checkpoint=checkpoint,
-            note=note,
-        )
+        checkpoint = self.checkpoint
+        return None if checkpoint is None else self._notary.receipt(envelope, checkpoint)
 
     def status_of(self, envelope: EnvelopeId) -> EnvelopeStatus:
         """Return what this member can say of an envelope; of older committed ones the index knows more."""
@@ -270,30 +218,18 @@ class Replica:
             return EnvelopeStatus("receipt" if covered else "committed", placement.height)
         if envelope in self.pool:
             return EnvelopeStatus("pooled", None)
-        valid_until = self._expiries.get(envelope)
+        valid_until = self._intake.valid_until(envelope)
         if valid_until is not None and checkpoint is not None and checkpoint.height > valid_until:
             return EnvelopeStatus("expired", None)
         return EnvelopeStatus("unknown", None)
 
     def log_note(self) -> str | None:
-        """Return the newest quorum checkpoint as a signed note: this member's log line, then the cosigners' lines.
+        """Return the newest quorum checkpoint as a signed note; None before the first checkpoint.
 
-        The log line is added because the root has been compared with the own log (`Engine.checkpoint`). None before
-        the first checkpoint. Source: C2SP signed-note, tlog-checkpoint, tlog-cosignature.
+        The log line is added because the root has been compared with the own log (`Engine.checkpoint`).
         """
         checkpoint = self.checkpoint
-        if checkpoint is None:
-            return None
-        text = checkpoint_text(self.validators.origin, checkpoint.size, checkpoint.root)
-        lines = []
-        if self._signers is not None:
-            signer = self._signers.log
-            lines.append(log_line(self.validators.origin, signer.public, signer.sign(text.encode())))
-        for cosignature in checkpoint.cosignatures:
-            name = self.validators.cosigner_name(cosignature.validator)
-            public = self.validators.validators[cosignature.validator].cosigner
-            lines.append(cosignature_line(name, public, cosignature.time_s, cosignature.signature))
-        return text + "\n" + "".join(f"{line}\n" for line in lines)
+        return None if checkpoint is None else self._notary.note(checkpoint)
 
     @property
     def log_signer(self) -> Signer | None:
@@ -303,7 +239,7 @@ class Replica:
     @property
     def cosigned_sizes(self) -> list[int]:
         """Log sizes that this member has cosigned of late, newest first."""
-        return self._cosigned.sizes
+        return self._notary.cosigned_sizes
 
     def own_note(self, size: int) -> str | None:
         """Return this member's own word on the log at `size`: its log line and its cosignature, as a signed note.
@@ -311,19 +247,7 @@ class Replica:
         None if it has not cosigned that size, or so long ago that it is not kept, or if the root is not that of its
         log: what was cosigned before a restart is compared once the log has been rebuilt as far.
         """
-        statement = self._cosigned.at(size)
-        if statement is None or self._signers is None or self.log_root(size) != statement.root:
-            return None
-        alone = QuorumCheckpoint(
-            epoch=statement.epoch,
-            height=statement.height,
-            size=size,
-            root=statement.root,
-            cosignatures=(statement.cosignature,),
-        )
-        signer = self._signers.log
-        signature = signer.sign(checkpoint_text(self.validators.origin, size, statement.root).encode())
-        return note_of(self.validators, alone, log_public=signer.public, log_signature=signature)
+        return self._notary.own_note(size)
 
     # Life
 
@@ -392,21 +316,19 @@ class Replica:
             case MessageReceived(peer, data):
                 message = self._cache.decode(data)
                 if isinstance(message, EnvelopeBatch):
-                    return self._on_envelopes(message, now_ms)
+                    return self.engine.on_payload(now_ms) if self._intake.take(message) else []
                 return self.engine.on_message(peer, message, now_ms)
             case TimerFired(name):
                 if name == SPREAD_TIMER:
-                    return self._spread()
+                    return self._intake.spread()
                 if name == SPREAD_AGAIN_TIMER:
-                    return self._spread_again(now_ms)
+                    return self._intake.spread_again(now_ms)
                 return self.engine.on_timer(name, now_ms)
             case PeerConnected(peer):
                 return self.engine.on_connected(peer, now_ms)
             case PeerDisconnected(peer):
                 self.engine.on_disconnected(peer)
                 return []
-
-    # Envelopes on their way in
 
     def submit(self, raw: bytes, now_ms: int) -> tuple[EnvelopeId, list[Effect]]:
         """Admit an envelope to the pool and send it to the other pools. The same bytes again change nothing.
@@ -419,87 +341,11 @@ class Replica:
             NotAdmittedError: It would be refused as a whole; `code` says why.
             PoolFullError: There is no room now.
         """
-        prepared = self._prepare(raw)
-        pooled = self.pool.get(prepared.id)
-        if pooled is not None and pooled.raw == raw:
+        prepared = self._intake.prepare(raw)
+        if self._intake.holds(prepared):
             return prepared.id, []
-        if pooled is not None:
-            raise NotAdmittedError(EnvelopeRefusal.REPLAYED_ENVELOPE)
-        if None in prepared.records:
-            raise NotAdmittedError(RecordRefusal.MALFORMED_RECORD)
-        public = signing_key(prepared.envelope.header, self.state)
-        self.pool.check_room(prepared)
-        try:
-            self._strict(public, prepared.id, prepared.envelope.signature)
-        except SignatureError as error:
-            raise NotAdmittedError(EnvelopeRefusal.BAD_SIGNATURE) from error
-        self._cache.learn(("zip215", public, bytes(prepared.id), prepared.envelope.signature))
-        self.pool.add(prepared)
-        effects: list[Effect] = []
-        if not self._own:
-            effects.append(SetTimer(SPREAD_AGAIN_TIMER, now_ms + self._spread_again_ms()))
-        self._own[prepared.id] = raw
-        self._expiries.put(prepared.id, prepared.envelope.header.valid_until)
-        self._unspread.append(raw)
-        if not self._spread_armed:
-            self._spread_armed = True
-            effects.append(SetTimer(SPREAD_TIMER, now_ms + SPREAD_MS))
+        effects = self._intake.admit(prepared, now_ms)
         return prepared.id, [*effects, *self.engine.on_payload(now_ms)]
-
-    def _on_envelopes(self, batch: EnvelopeBatch, now_ms: int) -> list[Effect]:
-        """Pool what other members have admitted.
-
-        What cannot be used now is passed over: the sender may be ahead of this member, or behind it.
-
-        Raises:
-            InvalidInputError: An envelope is not well-formed: its sender should have seen that.
-            SignatureError: A signature fails under the key that it names.
-        """
-        useful: list[PreparedEnvelope] = []
-        items: list[tuple[bytes, bytes, bytes]] = []
-        for prepared in [self._prepare(raw) for raw in batch.envelopes]:
-            if prepared.id in self.pool or None in prepared.records:
-                continue
-            try:
-                public = signing_key(prepared.envelope.header, self.state)
-            except NotAdmittedError:
-                continue
-            useful.append(prepared)
-            items.append((public, bytes(prepared.id), prepared.envelope.signature))
-        self._signatures.check_for_pool(items)
-        for prepared in useful:
-            if prepared.id not in self.pool:
-                try:
-                    self.pool.check_room(prepared)
-                except PoolFullError:
-                    break
-                self.pool.add(prepared)
-        return self.engine.on_payload(now_ms) if useful else []
-
-    def _prepare(self, raw: bytes) -> PreparedEnvelope:
-        prepared = self._cache.envelopes.get(raw)
-        if prepared is None:
-            prepared = prepare_envelope(raw, self.validators.chain)
-            self._cache.envelopes.put(raw, prepared, size=len(raw))
-        return prepared
-
-    def _spread(self) -> list[Effect]:
-        """Send newly admitted envelopes to all other pools (P16b)."""
-        raws, self._unspread = self._unspread, []
-        self._spread_armed = False
-        return [Broadcast(batch.encode()) for batch in _batches(raws)]
-
-    def _spread_again(self, now_ms: int) -> list[Effect]:
-        """Send own envelopes again until they are committed or expired (P16b)."""
-        for envelope in [envelope for envelope in self._own if envelope not in self.pool]:
-            del self._own[envelope]
-        if not self._own:
-            return []
-        again: list[Effect] = [Broadcast(batch.encode()) for batch in _batches(list(self._own.values()))]
-        return [*again, SetTimer(SPREAD_AGAIN_TIMER, now_ms + self._spread_again_ms())]
-
-    def _spread_again_ms(self) -> int:
-        return SPREAD_AGAIN_BASE_TIMEOUTS * self._genesis.parameters.base_timeout_ms
 
     # What the engine asks: `ledger.consensus.engine.Application`
 
@@ -559,11 +405,7 @@ class Replica:
         if self._recovering:
             self._unjournaled[execution.height] = append
             self._on_executed(executed)
-        for envelope in block.envelopes:
-            self.pool.discard(envelope.id)
-            self._own.pop(envelope.id, None)
-            self._expiries.discard(envelope.id)
-        self._clean_pool({(e.envelope.header.department, e.envelope.header.key_id) for e in block.envelopes})
+        self._intake.forget(block)
         return [append, executed]
 
     def log_size(self, height: int) -> int | None:
@@ -578,12 +420,6 @@ class Replica:
         """Return the encoded committed block of `height`."""
         return self.history.archive.get(Height(height))
 
-    def _clean_pool(self, moved: set[tuple[str, int]]) -> None:
-        """Forget what can never be accepted any more: expired, or behind a window that has moved."""
-        for key in sorted(moved):
-            self.pool.discard_of_key(key, lambda pooled: not is_unused(pooled.envelope.header, self.state))
-        self.pool.discard_expired(self.height)
-
     def _ids_in(self, branch: Sequence[Proposal]) -> frozenset[EnvelopeId]:
         return frozenset(
             envelope.id
@@ -591,17 +427,3 @@ class Replica:
             if proposal.block.payload
             for envelope in self.history.prepared(proposal).envelopes
         )
-
-
-def _batches(raws: Sequence[bytes]) -> Iterator[EnvelopeBatch]:
-    """Yield all of `raws` in as few messages as frames allow."""
-    batch: list[bytes] = []
-    size = 0
-    for raw in raws:
-        if batch and (len(batch) == ENVELOPES_PER_BATCH_MAX or size + len(raw) > _BATCH_BYTES_MAX):
-            yield EnvelopeBatch(envelopes=tuple(batch))
-            batch, size = [], 0
-        batch.append(raw)
-        size += len(raw)
-    if batch:
-        yield EnvelopeBatch(envelopes=tuple(batch))

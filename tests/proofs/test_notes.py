@@ -21,7 +21,7 @@ from ledger.crypto.hashing import sha256
 from ledger.crypto.signatures import verify_strict
 from ledger.errors import DecodeError, OversizeError
 from ledger.members.validators import ValidatorSet
-from ledger.proofs.notes import NOTE_BYTES_MAX, note_of, parse_note
+from ledger.proofs.notes import NOTE_BYTES_MAX, note_of, note_without_log, parse_note
 from tests.proofs.small_network import CREATED_MS, cosign, found, key
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -29,9 +29,10 @@ GENESIS = found()
 VALIDATORS = ValidatorSet.of_genesis(GENESIS)
 ROOT = sha256(b"a log")
 LOG = key(GENESIS.name, "BM", "log")
+CHECKPOINT = cosign(GENESIS, 1042, ROOT, height=7, time_ms=CREATED_MS)
 NOTE = note_of(
     VALIDATORS,
-    cosign(GENESIS, 1042, ROOT, height=7, time_ms=CREATED_MS),
+    CHECKPOINT,
     log_public=LOG.public,
     log_signature=LOG.sign(checkpoint_text(GENESIS.origin, 1042, ROOT).encode()),
     cosignatures_max=3,
@@ -70,6 +71,14 @@ def test_the_lines_of_a_note_verify_as_c2sp_says() -> None:
         assert line.key_hash == key_hash(line.name, 0x04, public)
         time_s = int.from_bytes(line.signature[:8], "big")
         verify_strict(public, cosigned_bytes(note.body, time_s), line.signature[8:])
+
+
+def test_a_node_without_a_log_key_shows_what_the_others_have_signed() -> None:
+    """The same text and cosignatures, and no line of the log: an observer claims nothing of its own."""
+    note, shown = parse_note(NOTE), parse_note(note_without_log(VALIDATORS, CHECKPOINT))
+    assert shown.body == note.body
+    assert shown.lines[:3] == note.lines[1:]
+    assert len(shown.lines) == len(VALIDATORS)
 
 
 @pytest.mark.parametrize(

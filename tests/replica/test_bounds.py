@@ -40,7 +40,7 @@ def test_envelopes_that_are_refused_leave_little_behind(monkeypatch: pytest.Monk
             with pytest.raises(NotAdmittedError):
                 member.submit(raw, 0)
         else:
-            member._on_envelopes(EnvelopeBatch(envelopes=(raw,)), 0)
+            member._intake.take(EnvelopeBatch(envelopes=(raw,)))
         assert cache.envelopes.get(raw) is not None
         assert sum(len(raw) for raw in cache.envelopes._entries) <= 400 * KIB  # type: ignore[arg-type, misc]
 
