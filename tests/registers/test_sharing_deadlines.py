@@ -298,6 +298,25 @@ def test_a_block_acts_upon_a_thousand_deadlines_and_the_next_upon_the_rest() -> 
     assert score_of(ledger, HOUSING).breaches == len(names)
 
 
+def test_an_answer_is_late_though_its_deadline_is_among_the_rest() -> None:
+    """In time is a block's time, not how many deadlines the block has acted upon: the breach comes with its cure."""
+    ledger = in_beijing()
+    names = [f"AY-R{number:04}" for number in range(DEADLINES_PER_BLOCK_MAX + 2)]
+    for first in range(0, len(names), 200):
+        ledger.put(MARKET, *map(request, names[first : first + 200]))
+    due, last = due_ms(ledger.state.time_ms, 10), names[-1]
+    assert ledger.put(HOUSING, refuse(last), time_ms=due + 1) == ["accepted"]
+    (breach,) = (breach for breach in breaches(ledger.state) if breach.id == last)
+    assert (breach.holder, breach.due_ms, breach.cured_ms) == (HOUSING, due, due + 1)
+    score = score_of(ledger, HOUSING)
+    assert (score.answered_in_time, score.answered_late) == (0, 1)
+    assert (score.breaches, score.breaches_cured) == (DEADLINES_PER_BLOCK_MAX + 1, 1)
+    # The one before it has its turn in the next block, and nothing is recorded twice.
+    ledger.execute(time_ms=due + 2)
+    assert [breach.id for breach in breaches(ledger.state)] == names
+    assert score_of(ledger, HOUSING).breaches == len(names)
+
+
 @settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 72 * 3_600_000), min_size=1, max_size=6),

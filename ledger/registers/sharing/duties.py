@@ -110,12 +110,19 @@ def begin_duty(
 
 
 def end_duty(duty: Duty | None, subject: bytes, context: Context) -> None:
-    """Lift the deadline that runs and cure the breaches there were: it is done, or not wanted any more."""
+    """Lift the deadline that runs and cure the breaches there were: it is done, or not wanted any more.
+
+    To be called before what waited is put without its duty.
+    """
     if duty is None:
         return
+    passed = duty.passed
     if duty.due_ms:
         context.lift_deadline(duty.due_ms, subject)
-    for due_ms in duty.passed:
+        if _has_passed(duty, context):
+            _put_breach(_waiting(subject, context), duty, subject, context)
+            passed = (*passed, duty.due_ms)
+    for due_ms in passed:
         key = breach_key(due_ms, subject)
         breach = context.get(key, Breach)
         if breach is None:
@@ -124,44 +131,26 @@ def end_duty(duty: Duty | None, subject: bytes, context: Context) -> None:
         count_score(breach.holder, context, breaches_cured=1)
 
 
-def is_late(waiting: Request | Objection, *, by_authority: bool) -> bool:
+def is_late(waiting: Request | Objection, context: Context, *, by_authority: bool) -> bool:
     """Return whether who answers now should have answered before.
 
     Args:
         by_authority: Whether the directory authority answers. The first deadline of what has escalated to it was the
             owner's.
     """
-    passed = len(waiting.duty.passed) if waiting.duty is not None else 0
+    duty = waiting.duty
+    passed = 0 if duty is None else len(duty.passed) + _has_passed(duty, context)
     escalated = waiting.status in (RequestStatus.ESCALATED, ObjectionStatus.ESCALATED)
     return passed > (1 if by_authority and escalated else 0)
 
 
 def pass_deadline(subject: bytes, context: Context) -> None:
     """Record the breach of a duty whose deadline has passed, and set the next deadline. Nobody speaks."""
-    value = context.get(subject, _kind_of(subject))
-    if value is None or (duty := cast(Waiting, value).duty) is None:
+    value = _waiting(subject, context)
+    if (duty := cast(Waiting, value).duty) is None:
         raise InvariantBrokenError(f"a deadline passed for {subject!r}, which waits for nothing")
-    grant = _grant_of(value, context) if isinstance(value, Delivery) else None
-    about = grant or cast("Request | Grant | Objection", value)
-    holder = _holder_of(duty.kind, about, context)
+    _put_breach(value, duty, subject, context)
     passed = (*duty.passed, duty.due_ms)
-    context.put(
-        breach_key(duty.due_ms, subject),
-        Breach(
-            subject=subject,
-            id=about.id,
-            data_item=about.data_item,
-            kind=duty.kind,
-            holder=holder,
-            stage=len(passed),
-            due_ms=duty.due_ms,
-            passed_ms=context.time_ms,
-            passed_height=int(context.height),
-            cured_ms=0,
-            cured_height=0,
-        ),
-    )
-    count_score(holder, context, breaches=1)
     next_ms = 0
     # Nobody can deliver any more under a grant that is over.
     if len(passed) < BREACHES_MAX and not (isinstance(value, Grant) and is_over(value.last_day, context)):
@@ -171,11 +160,40 @@ def pass_deadline(subject: bytes, context: Context) -> None:
     context.put(subject, _escalated(value, late))
 
 
-def _kind_of(subject: bytes) -> type[Canonical]:
+def _has_passed(duty: Duty, context: Context) -> bool:
+    """Return whether the deadline that runs is over: one block acts upon so many, and this may be among the rest."""
+    return 0 < duty.due_ms < context.time_ms
+
+
+def _put_breach(value: Canonical, duty: Duty, subject: bytes, context: Context) -> None:
+    """Record that the deadline that runs has passed, and count it with whoever was late."""
+    grant = _grant_of(value, context) if isinstance(value, Delivery) else None
+    about = grant or cast("Request | Grant | Objection", value)
+    holder = _holder_of(duty.kind, about, context)
+    context.put(
+        breach_key(duty.due_ms, subject),
+        Breach(
+            subject=subject,
+            id=about.id,
+            data_item=about.data_item,
+            kind=duty.kind,
+            holder=holder,
+            stage=len(duty.passed) + 1,
+            due_ms=duty.due_ms,
+            passed_ms=context.time_ms,
+            passed_height=int(context.height),
+            cured_ms=0,
+            cured_height=0,
+        ),
+    )
+    count_score(holder, context, breaches=1)
+
+
+def _waiting(subject: bytes, context: Context) -> Canonical:
     for prefix, kind in _SUBJECTS.items():
-        if subject.startswith(prefix):
-            return kind
-    raise InvariantBrokenError(f"a deadline passed for {subject!r}, which can wait for nothing")
+        if subject.startswith(prefix) and (value := context.get(subject, kind)) is not None:
+            return value
+    raise InvariantBrokenError(f"a deadline was set for {subject!r}, which can wait for nothing")
 
 
 _SUBJECTS: Mapping[bytes, type[Canonical]] = {

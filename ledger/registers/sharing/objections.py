@@ -53,7 +53,7 @@ def answer_objection(record: AnswerObjection, context: Context) -> None:
         status = ObjectionStatus.CORRECTED
     else:
         status = ObjectionStatus.DISMISSED if by_authority else ObjectionStatus.REJECTED
-    late = int(is_late(objection, by_authority=by_authority))
+    late = int(is_late(objection, context, by_authority=by_authority))
     holder = THE_AUTHORITY if by_authority else standing.owner
     count_score(holder, context, corrections_in_time=1 - late, corrections_late=late)
     key = objection_key(objection.id)

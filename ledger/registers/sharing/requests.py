@@ -164,7 +164,7 @@ def _answer(
     request: Request, status: RequestStatus, reason: str, standing: Standing, context: Context, *, refused: int = 0
 ) -> None:
     holder = THE_AUTHORITY if standing.party is Party.AUTHORITY else standing.owner
-    late = int(is_late(request, by_authority=standing.party is Party.AUTHORITY))
+    late = int(is_late(request, context, by_authority=standing.party is Party.AUTHORITY))
     count_score(holder, context, answered_in_time=1 - late, answered_late=late, refused=refused)
     _close(request, status, reason, context, answered_by=context.department)
 
