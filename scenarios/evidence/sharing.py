@@ -151,11 +151,14 @@ class _Reader:
         self._sharing = Sharing()
         self._duties: dict[str, _Duty] = {}
         self._items: dict[str, tuple[int, str]] = {}
-        """Sharing type and owner of each data item."""
+        """Sharing type and owner of each data item, as approved."""
+        self._published: dict[str, tuple[int, str]] = {}
+        """The same of its newest revision; an approval is always of that one."""
         self._deliveries: dict[str, tuple[int, int]] = {}
         """Rows and bytes of each delivery."""
         self._rules: Mapping[str, Callable[[RecordOnLedger], None]] = {
             "directories.publish_data_item": self._publish,
+            "directories.approve_data_item": self._approve,
             "sharing.request": self._request,
             "sharing.grant": self._grant,
             "sharing.refuse": self._refuse,
@@ -208,7 +211,11 @@ class _Reader:
     def _publish(self, record: RecordOnLedger) -> None:
         name, _, _, metadata = _fields(record, 4)
         # In the attributes of sharing the type follows tag and version.
-        self._items[name] = (metadata[SHARING_AT][2], record.department)
+        self._published[name] = (metadata[SHARING_AT][2], record.department)
+
+    def _approve(self, record: RecordOnLedger) -> None:
+        name, _ = _fields(record, 2)
+        self._items[name] = _known(self._published, name)
 
     def _request(self, record: RecordOnLedger) -> None:
         name, item, _, _, _, _, mode, _, last_day, _, renews = _fields(record, 11)
