@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from ledger.encoding import decode
+from ledger.identifiers import Height
 from ledger.registers.directories.records import ApproveDataItem
-from ledger.registers.sharing.figures import THE_AUTHORITY
+from ledger.registers.sharing.figures import (
+    THE_AUTHORITY,
+    UINT63_MAX,
+    ItemUse,
+    Score,
+    count_score,
+    count_use,
+    score_key,
+    use_key,
+)
 from ledger.registers.sharing.queries import (
     broken_links,
     idle_items,
@@ -12,6 +23,7 @@ from ledger.registers.sharing.queries import (
     score_card,
 )
 from ledger.registers.sharing.values import Request, request_key
+from ledger.state.overlay import Overlay
 from tests.registers.governed import (
     CLOSED,
     CONDITIONAL,
@@ -102,3 +114,17 @@ def test_departments_are_compared_by_how_they_answer() -> None:
     assert score_card(ledger.state, THE_AUTHORITY, later).breaches_open == 1
     assert all(score_card(ledger.state, holder, later) == card for holder, card in cards.items())
     assert league_table(ledger.state, later)[0].holder == HOUSING
+
+
+def test_what_is_counted_stays_at_the_largest_number_that_has_a_form() -> None:
+    """Two departments could state deliveries of 10^12 rows until no value could hold their sum, on no member."""
+    state = busy().state
+    context = Overlay(state, height=Height(state.height + 1), time_ms=state.time_ms)
+    for _ in range(2):
+        count_score(HOUSING, context, rows_served=UINT63_MAX - 1)
+        count_use(OPEN, context, rows=UINT63_MAX - 1)
+    score, use = context.get(score_key(HOUSING), Score), context.get(use_key(OPEN), ItemUse)
+    assert score is not None
+    assert use is not None
+    assert score.rows_served == use.rows == UINT63_MAX
+    assert (decode(Score, score.encode()), decode(ItemUse, use.encode())) == (score, use)

@@ -1,6 +1,6 @@
 """What is counted of sharing: the use of each data item, and what each department did and failed to do.
 
-Counts only grow; what is open is the difference of two.
+Counts only grow, up to the largest number that has a byte form; what is open is the difference of two.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ class Score(Canonical, tag="sharing/score", kw_only=True):
     """Those after which it was done nevertheless, or was not wanted any more."""
 
 
+UINT63_MAX = (1 << 63) - 1
+"""At which a count stays. Ten million deliveries of as many rows as one may have come to it, and no block may fail."""
+
 USES = b"sharing/use/"
 SCORES = b"sharing/score/"
 
@@ -108,4 +111,4 @@ def _unused(data_item: str) -> ItemUse:
 
 
 def _sums(value: Canonical, more: dict[str, int]) -> dict[str, int]:
-    return {name: getattr(value, name) + count for name, count in more.items()}
+    return {name: min(getattr(value, name) + count, UINT63_MAX) for name, count in more.items()}
