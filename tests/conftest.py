@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ledger.crypto.backend import installed_library
 from nodes.backend import choose_backend
 from tests.optional_tools import TOOLS
 
@@ -25,6 +26,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 BACKEND = choose_backend()
 
 REQUIRE_ALL = os.environ.get("MULU_REQUIRE_ALL") == "1"
+
+
+def pytest_configure() -> None:
+    """End a run that must leave nothing out and would leave out all tests of the native core."""
+    library, problem = installed_library()
+    if REQUIRE_ALL and library is None:
+        pytest.exit(f"there is no native core ({problem}), and MULU_REQUIRE_ALL=1 asks for it", returncode=1)
 
 
 def pytest_report_header() -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import skip_or_fail
+
 CRATE = Path(__file__).parents[2] / "ledger" / "native"
 
 
@@ -32,10 +34,10 @@ def cargo(optional_tool: Callable[[str], Path]) -> Callable[..., subprocess.Comp
     version = re.search(r"\d+\.\d+", run("--version").stdout)
     needed = tomllib.loads((CRATE / "Cargo.toml").read_text(encoding="utf-8"))["package"]["rust-version"]
     if version is None or _numbers(version.group()) < _numbers(needed):
-        pytest.skip(f"needs cargo {needed}, here is {version.group() if version else 'one that does not run'}")
+        skip_or_fail(f"needs cargo {needed}, here is {version.group() if version else 'one that does not run'}")
     fetched = run("fetch", "--offline", "--locked")
     if fetched.returncode != 0:
-        pytest.skip("needs the crates of Cargo.lock, which were not fetched: the native core was never built here")
+        skip_or_fail("needs the crates of Cargo.lock, which were not fetched: the native core was never built here")
     return run
 
 

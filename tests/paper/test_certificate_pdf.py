@@ -17,6 +17,7 @@ from nodes.paper import page
 from nodes.paper.fonts import NoFontError, find_font
 from nodes.pkcs8 import to_pem
 from nodes.words import STATUSES
+from tests.conftest import skip_or_fail
 from tests.proofs.cases import POLICY, Case, good_cases
 from tests.proofs.memory_ledger import IDENTIFIER
 
@@ -148,7 +149,7 @@ def test_a_page_shows_what_the_bundle_proves(
     try:
         find_font(None)
     except NoFontError:
-        pytest.skip("needs a font with Chinese characters (Debian package: fonts-noto-cjk)")
+        skip_or_fail("needs a font with Chinese characters (Debian package: fonts-noto-cjk)")
     assert make(tmp_path, case("changed and lifted").data) == 0
     assert "no seal" in capsys.readouterr().err
     shown = subprocess.run([pdftotext, tmp_path / "page.pdf", "-"], capture_output=True, text=True, check=True).stdout
