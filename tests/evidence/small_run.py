@@ -20,14 +20,21 @@ from ledger.members.calendar import parse_day
 from ledger.members.validators import ValidatorSet
 from ledger.proofs.bundle import build_bundle
 from ledger.proofs.policy import make_policy
-from ledger.registers.certificates.records import DefineType
-from ledger.registers.directories.records import ApproveResponsibility, PublishResponsibility
 from ledger.storage.frames import Frame, FrameChain, FrameKind, first_link
 from scenarios.evidence.checks import Acknowledged, Bundle, Evidence, Planted, run_checks
 from scenarios.evidence.forms import EvidenceError
 from scenarios.evidence.journal import read_journal
 from scenarios.evidence.network import read_genesis, read_working_days
-from tests.proofs.memory_ledger import BLOCK_MS, IDENTIFIER, TYPE_CODE, MemoryLedger, issue
+from tests.proofs.memory_ledger import (
+    APPROVAL,
+    BLOCK_MS,
+    IDENTIFIER,
+    OTHER_RESPONSIBILITY,
+    RESPONSIBILITY,
+    TYPE,
+    MemoryLedger,
+    issue,
+)
 from tests.proofs.small_network import MARKET_REGULATION, PUBLIC_SECURITY, REGISTRAR, cosign, found, key
 
 T = TypeVar("T", bound=Canonical)
@@ -143,25 +150,10 @@ def record_run(
 ) -> RecordedLedger:
     """Return a ledger of five blocks, after which `extra` may execute more: a certificate, and two wrong records."""
     ledger = RecordedLedger()
-    publish = PublishResponsibility(
-        id="AY-01", revision=1, office="", name_zh="市场主体登记", name_en="Register businesses", legal_basis=""
-    )
-    define = DefineType(
-        code=TYPE_CODE,
-        responsibility="AY-01",
-        name_zh="营业执照",
-        name_en="Business licence",
-        holder="organ",
-        term="P1Y",
-        handling_working_days=3,
-    )
-    other = PublishResponsibility(
-        id="AF-01", revision=1, office="", name_zh="居民身份", name_en="Identify residents", legal_basis=""
-    )
-    ledger.execute(ledger.sign(MARKET_REGULATION, publish), ledger.sign(PUBLIC_SECURITY, other))
-    ledger.execute(ledger.sign(REGISTRAR, ApproveResponsibility(id="AY-01", revision=1)))
-    ledger.execute(ledger.sign(MARKET_REGULATION, define), carried=ledger.view().checkpoint)
-    ledger.execute(ledger.sign(MARKET_REGULATION, define, issue(), define))
+    ledger.execute(ledger.sign(MARKET_REGULATION, RESPONSIBILITY), ledger.sign(PUBLIC_SECURITY, OTHER_RESPONSIBILITY))
+    ledger.execute(ledger.sign(REGISTRAR, APPROVAL))
+    ledger.execute(ledger.sign(MARKET_REGULATION, TYPE), carried=ledger.view().checkpoint)
+    ledger.execute(ledger.sign(MARKET_REGULATION, TYPE, issue(), TYPE))
     ledger.execute()
     extra(ledger)
     ledger.finish()

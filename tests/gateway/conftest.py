@@ -8,27 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.registers.certificates.records import DefineType
-from ledger.registers.directories.records import ApproveResponsibility, PublishResponsibility
 from nodes.gateway.app import create_app
 from tests.gateway.client import Client
 from tests.gateway.memory_node import MemoryNode
-from tests.proofs.memory_ledger import TYPE_CODE, issue
+from tests.proofs.memory_ledger import APPROVAL, RESPONSIBILITY, TYPE, issue
 from tests.proofs.small_network import MARKET_REGULATION, REGISTRAR
-
-RESPONSIBILITY = PublishResponsibility(
-    id="AY-01", revision=1, office="登记处", name_zh="市场主体登记", name_en="Register businesses", legal_basis=""
-)
-APPROVAL = ApproveResponsibility(id="AY-01", revision=1)
-TYPE = DefineType(
-    code=TYPE_CODE,
-    responsibility="AY-01",
-    name_zh="营业执照",
-    name_en="Business licence",
-    holder="organ",
-    term="P1Y",
-    handling_working_days=3,
-)
 
 
 @pytest.fixture

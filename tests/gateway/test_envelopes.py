@@ -21,8 +21,8 @@ from ledger.limits import ENVELOPE_BYTES_MAX
 from nodes.gateway.problems import KINDS
 from nodes.gateway.routes.envelopes import MEDIA_TYPE, WAIT_MAX_S, preferred_wait_s
 from tests.gateway.client import Client, problem
-from tests.gateway.conftest import TYPE
 from tests.gateway.memory_node import POOL_MAX, MemoryNode
+from tests.proofs.memory_ledger import TYPE
 from tests.proofs.small_network import MARKET_REGULATION, PUBLIC_SECURITY, key
 
 PATH = "/api/v1/envelopes"

@@ -18,9 +18,8 @@ from ledger.registers.shared import responsibility_key
 from ledger.state.store import key_digest, value_digest
 from nodes.gateway.problems import KINDS
 from tests.gateway.client import Client, problem
-from tests.gateway.conftest import RESPONSIBILITY
 from tests.gateway.memory_node import MemoryNode
-from tests.proofs.memory_ledger import IDENTIFIER, TYPE_CODE
+from tests.proofs.memory_ledger import IDENTIFIER, RESPONSIBILITY, TYPE_CODE
 from tests.proofs.small_network import GOVERNMENT_SERVICES, MARKET_REGULATION
 
 API = "/api/v1"

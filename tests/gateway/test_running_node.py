@@ -43,7 +43,7 @@ from nodes.network import (
 )
 from nodes.runner import Runner
 from nodes.safety_file import SafetyFile
-from tests.gateway.conftest import RESPONSIBILITY
+from tests.proofs.memory_ledger import RESPONSIBILITY
 from tests.proofs.small_network import MARKET_REGULATION, Member
 
 SMALL = 1 << 16

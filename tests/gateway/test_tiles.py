@@ -7,8 +7,8 @@ import pytest
 from ledger.crypto.merkle import leaf_hash, root_of
 from ledger.proofs.notes import parse_note
 from tests.gateway.client import Client, problem
-from tests.gateway.conftest import TYPE
 from tests.gateway.memory_node import MemoryNode
+from tests.proofs.memory_ledger import TYPE
 from tests.proofs.small_network import MARKET_REGULATION
 
 

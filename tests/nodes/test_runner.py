@@ -41,7 +41,7 @@ from nodes.runner import Runner
 from nodes.safety_file import SafetyFile
 from scenarios.beijing.city_files import load_city
 from scenarios.beijing.network import profiles_of, validators_of
-from tests.gateway.conftest import RESPONSIBILITY
+from tests.proofs.memory_ledger import RESPONSIBILITY
 from tests.storage.fault_disk import FaultDisk
 
 CODE = "BM"

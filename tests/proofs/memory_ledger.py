@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from ledger.blocks.block import BlockHeader
 from ledger.blocks.checkpoint import QuorumCheckpoint, checkpoint_text
 from ledger.blocks.envelope import Envelope, seal
@@ -45,6 +47,22 @@ IDENTIFIER = format_identifier(IdentifierParts(TYPE_CODE, MARKET_REGULATION.cred
 FIELDS = tuple(
     Field(name=name, value=value, salt=sha256(b"salt of " + name.encode()))
     for name, value in (("企业名称", "虚构商贸有限公司"), ("经营范围", "图书零售"), ("住所", "虚构路一号"))
+)
+RESPONSIBILITY = PublishResponsibility(
+    id="AY-01", revision=1, office="登记处", name_zh="市场主体登记", name_en="Register businesses", legal_basis=""
+)
+APPROVAL = ApproveResponsibility(id="AY-01", revision=1)
+OTHER_RESPONSIBILITY = PublishResponsibility(
+    id="AF-01", revision=1, office="", name_zh="居民身份", name_en="Identify residents", legal_basis=""
+)
+TYPE = DefineType(
+    code=TYPE_CODE,
+    responsibility="AY-01",
+    name_zh="营业执照",
+    name_en="Business licence",
+    holder="organ",
+    term="P1Y",
+    handling_working_days=3,
 )
 HOLDER = HolderOpening(holder="虚构商贸有限公司", key=sha256(b"key of the holder"))
 
@@ -203,23 +221,9 @@ def ledger_with_certificate(genesis: Genesis | None = None, *, term: str = "P1Y"
 
 def issue_certificate(ledger: MemoryLedger, *, term: str = "P1Y") -> MemoryLedger:
     """Let Market Regulation publish what it needs and issue one certificate; return the ledger."""
-    publish = PublishResponsibility(
-        id="AY-01", revision=1, office="登记处", name_zh="市场主体登记", name_en="Register businesses", legal_basis=""
-    )
-    other = PublishResponsibility(
-        id="AF-01", revision=1, office="", name_zh="居民身份", name_en="Identify residents", legal_basis=""
-    )
-    ledger.execute(ledger.sign(MARKET_REGULATION, publish), ledger.sign(PUBLIC_SECURITY, other))
-    ledger.execute(ledger.sign(REGISTRAR, ApproveResponsibility(id="AY-01", revision=1)))
-    define = DefineType(
-        code=TYPE_CODE,
-        responsibility="AY-01",
-        name_zh="营业执照",
-        name_en="Business licence",
-        holder="organ",
-        term=term,
-        handling_working_days=3,
-    )
+    ledger.execute(ledger.sign(MARKET_REGULATION, RESPONSIBILITY), ledger.sign(PUBLIC_SECURITY, OTHER_RESPONSIBILITY))
+    ledger.execute(ledger.sign(REGISTRAR, APPROVAL))
+    define = replace(TYPE, term=term)
     ledger.execute(ledger.sign(MARKET_REGULATION, define))
     ledger.execute(ledger.sign(MARKET_REGULATION, define, issue(), define))
     assert ledger.results[-1][1] == 0
