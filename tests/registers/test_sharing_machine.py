@@ -62,12 +62,15 @@ class SharingMachine(RuleBasedStateMachine):
 
     ledger: SmallLedger
     before: Mapping[bytes, Canonical]
+    approved: dict[str, int]
+    """How each data item is shared by the revision that was approved last."""
 
     @initialize()
     def found(self) -> None:
         """Begin with three data items, one of which was requested."""
         self.ledger = in_beijing()
         self.before = dict(self.ledger.state.values)
+        self.approved = {name: sharing.type for name, sharing in governed.SHARINGS.items()}
         self.put(MARKET, governed.request(REQUESTS[0]), 0)
 
     def put(self, department: CreditCode, record: Record, hours: int) -> None:
@@ -82,6 +85,8 @@ class SharingMachine(RuleBasedStateMachine):
             # A refused record has its code in the log's entry, and what changed was done by deadlines.
             assert execution.results[0] != b"\0"
             assert execution.touched == (((),),)
+        for key, value in self.changed(Request):
+            assert key in self.before or value.sharing_type == self.approved[value.data_item]
         for key, value in self.changed(Delivery):
             if key not in self.before:
                 self._check_delivery(value, department)
@@ -119,6 +124,7 @@ class SharingMachine(RuleBasedStateMachine):
         assert isinstance(item, DataItem)
         assert (department, delivery.number) == (item.owner, given.deliveries + 1)
         assert item.counts
+        assert given.basis == "authority" or self.approved[given.data_item] != 3
         drift = self.before.get(drift_key(delivery.table))
         assert not isinstance(drift, Drift) or drift.observed == delivery.schema
 
@@ -225,21 +231,28 @@ class SharingMachine(RuleBasedStateMachine):
 
     @rule(
         of=st.sampled_from([OPEN, CONDITIONAL]),
-        what=st.sampled_from(["share", "drift", "drift", "mend", "terms", "withdraw"]),
+        what=st.sampled_from(["share", "share", "drift", "mend", "terms", "withdraw"]),
         number=st.integers(1, 12),
+        approve=st.booleans(),
         hours=HOURS,
     )
-    def change_the_ground(self, of: str, what: str, number: int, hours: int) -> None:
-        """Share an item otherwise, or withdraw the one that is not shared; let a table drift; set terms."""
+    def change_the_ground(self, of: str, what: str, number: int, approve: bool, hours: int) -> None:
+        """Share an item otherwise, approved or not yet; withdraw what is not shared; let a table drift; set terms."""
         match what:
-            case "share" if number <= 3:
+            case "share" if number <= 9:
                 found = self.ledger.state.get(data_item_key(of), DataItem)
                 assert found is not None
                 record = governed.item(of, found.revision + 1)
-                condition = "" if number == 1 else "a law"
-                sharing = replace(record.metadata.sharing, type=number, condition=condition)
+                sharing_type = number % 3 + 1
+                condition = "" if sharing_type == 1 else "a law"
+                sharing = replace(record.metadata.sharing, type=sharing_type, condition=condition)
                 self.put(HOUSING, replace(record, metadata=replace(record.metadata, sharing=sharing)), hours)
-                self.put(AUTHORITY, ApproveDataItem(id=of, revision=found.revision + 1), 0)
+                if approve:
+                    self.approved[of] = sharing_type
+                    self.put(AUTHORITY, ApproveDataItem(id=of, revision=found.revision + 1), 0)
+                else:
+                    # Who would profit from what only the owner says asks at once.
+                    self.put(MARKET, governed.request(f"AY-S{found.revision}", of), 0)
             case "drift" | "mend":
                 observed = schema_hash(COLUMNS) if what == "mend" else governed.drift().observed
                 self.put(HOUSING, replace(governed.drift(of), observed=observed), hours)
