@@ -10,6 +10,7 @@ not here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,7 +100,9 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # What waits in the buffer finds no room on a full disk, and without `finish` nobody wants it.
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._partial.unlink(missing_ok=True)
 
 

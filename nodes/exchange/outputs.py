@@ -7,6 +7,7 @@ place sees complete deliveries only, and after a crash it can be told whether th
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -125,7 +126,9 @@ class _FileOutput:
 
     def discard(self) -> None:
         if self._file is not None:
-            self._file.close()
+            # What waits in the buffer finds no room on a full disk, and nobody wants it.
+            with contextlib.suppress(OSError):
+                self._file.close()
         self._partial.unlink(missing_ok=True)
 
 
