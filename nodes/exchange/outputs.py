@@ -95,12 +95,29 @@ def recover_output(path: Path, mark: str) -> bool:
     Raises:
         OutputError: Another file has the name.
     """
+    partial = _partial_of(path)
     if is_output(path, mark):
+        if is_output(partial, mark):
+            # The crash came when it had both names.
+            partial.unlink()
         return True
-    if not is_output(_partial_of(path), mark):
+    if not is_output(partial, mark):
         return False
-    _reveal(_partial_of(path), path)
+    _reveal(partial, path)
     return True
+
+
+def remove_output(path: Path, mark: str) -> None:
+    """Remove the output with this mark, by whichever name a crash has left it.
+
+    Raises:
+        OutputError: Another file has its name, or its content was changed; that one stays.
+    """
+    for name in (_partial_of(path), path):
+        if is_output(name, mark):
+            name.unlink()
+    if path.exists():
+        raise OutputError(f"{path} is not what was written there: remove it yourself if it still holds the rows")
 
 
 class _FileOutput:

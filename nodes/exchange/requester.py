@@ -39,7 +39,7 @@ from nodes.exchange.errors import (
 )
 from nodes.exchange.ledger import Ledger, delivery_of, usable_grant
 from nodes.exchange.messages import Offer, Question
-from nodes.exchange.outputs import Output, OutputError, is_output, open_output, recover_output
+from nodes.exchange.outputs import Output, open_output, recover_output, remove_output
 from nodes.exchange.reception import Expected, NotAsStatedError, Reason, check_offer, receive
 from nodes.exchange.store import ExchangeStore, Received, ReceivedStep
 from nodes.exchange.turns import Turns
@@ -144,13 +144,8 @@ class Requester:
         received = self._store.received(grant, number)
         self._store.forget(grant, number)
         self._folder.remove(stem(grant, number) + SEALED)
-        if received is None or not received.output:
-            return
-        output = Path(received.output)
-        if is_output(output, received.mark):
-            output.unlink()
-        elif output.exists():
-            raise OutputError(f"{output} is not what was written there: remove it yourself if it still holds the rows")
+        if received is not None and received.output:
+            remove_output(Path(received.output), received.mark)
 
     # Fetching
 

@@ -183,6 +183,7 @@ def test_power_lost_at_any_step_delivers_once(
         two.provider.settle()
         check_delivered_once(two, path)
         assert not list((two.folder / "requester" / "inbox").iterdir())
+        assert not list(tmp_path.glob(f".{path.name}*"))
         two.close()
 
 
@@ -307,3 +308,26 @@ def test_one_connection_at_a_time_prepares_a_delivery(two: TwoDepartments, tmp_p
     two.connection = DirectConnection
     two.fetch(tmp_path / "rows.jsonl")
     check_delivered_once(two, tmp_path / "rows.jsonl")
+
+
+@pytest.mark.parametrize("lost_at", ["link", "unlink"])
+def test_rows_are_forgotten_by_whichever_name_a_crash_has_left_them(
+    two: TwoDepartments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost_at: str
+) -> None:
+    """Before they got their own, and when they had both."""
+    path, owner = tmp_path / "rows.jsonl", {"link": os, "unlink": Path}[lost_at]
+    partial, removed = tmp_path / ".rows.jsonl.partial", getattr(owner, lost_at)
+
+    def lose_power(name: Path, *arguments: Any, **named: Any) -> None:
+        if name == partial and partial.exists():
+            raise PowerLostError
+        removed(name, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, lost_at, lose_power)
+        with pytest.raises(PowerLostError):
+            two.fetch(path)
+    assert GRANTED[0]["holder"] in partial.read_text(encoding="utf-8")
+    two.restart()
+    two.requester.forget("AY-R1", 1)
+    assert not list(tmp_path.glob("*rows.jsonl*"))
