@@ -129,8 +129,7 @@ class _FileOutput:
         self._file: io.BufferedWriter | None = None
 
     def begin(self, columns: Sequence[str]) -> None:
-        descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        self._file = os.fdopen(descriptor, "wb")
+        self._file = os.fdopen(_new_file(self._partial), "wb")
 
     def complete(self) -> str:
         assert self._file is not None, "begin() comes first"
@@ -189,8 +188,7 @@ class SqliteOutput:
         self._connection: sqlite3.Connection | None = None
 
     def begin(self, columns: Sequence[str]) -> None:
-        self._partial.unlink(missing_ok=True)
-        os.close(os.open(self._partial, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(_new_file(self._partial))
         # Filled and then renamed: until then nobody reads it, so nothing but the last sync needs to be durable.
         connection = sqlite3.connect(self._partial, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=OFF")
@@ -239,6 +237,16 @@ def _quoted(name: str) -> str:
 
 def _partial_of(path: Path) -> Path:
     return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+
+
+def _new_file(partial: Path) -> int:
+    """Return a descriptor of a file that was not there, for this process's user alone.
+
+    What is there is a left-over of an earlier attempt, or something that others have put in the way: a link, or a file
+    that they would read.
+    """
+    partial.unlink(missing_ok=True)
+    return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 def _make_durable(partial: Path) -> str:
