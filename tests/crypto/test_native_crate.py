@@ -35,7 +35,9 @@ def cargo(optional_tool: Callable[[str], Path]) -> Callable[..., subprocess.Comp
     needed = tomllib.loads((CRATE / "Cargo.toml").read_text(encoding="utf-8"))["package"]["rust-version"]
     if version is None or _numbers(version.group()) < _numbers(needed):
         skip_or_fail(f"needs cargo {needed}, here is {version.group() if version else 'one that does not run'}")
-    fetched = run("fetch", "--offline", "--locked")
+    # Of this platform alone: the installation fetched no others.
+    host = re.search(r"^host: (\S+)$", run("--version", "--verbose").stdout, re.MULTILINE)
+    fetched = run("fetch", "--offline", "--locked", *(["--target", host.group(1)] if host else []))
     if fetched.returncode != 0:
         skip_or_fail("needs the crates of Cargo.lock, which were not fetched: the native core was never built here")
     return run
