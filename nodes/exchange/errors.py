@@ -28,7 +28,7 @@ class DeliveryOpenError(NotYetError):
 
 
 class DeliveryBusyError(NotYetError):
-    """Another connection is preparing a delivery under this grant."""
+    """Somebody else prepares or fetches a delivery under this grant, or fetches one to this place."""
 
     code = "delivery_busy"
 

@@ -14,6 +14,7 @@ So rows are written once, whatever happens, and a delivery is acknowledged only 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ class Requester:
         self._private = private
         self._folder = folder
         self._store = store
-        self._turns = Turns()
+        self._turns, self._places = Turns(), Turns("to")
 
     def fetch(
         self, question: Question, path: Path, report: Report = lambda _: None, *, output: Output | None = None
@@ -116,9 +117,9 @@ class Requester:
             ConnectionCutError: What has come is kept; ask again to go on.
             DeliveryRejectedError: What came is not what was granted or stated; the ledger was told.
             OutputError, NoRoomError: The rows cannot be written here. Ask again to go on.
-            DeliveryBusyError: Somebody else fetches under the grant.
+            DeliveryBusyError: Somebody else fetches under the grant, or to `path`.
         """
-        with self._turns.at(question.grant):
+        with self._turns.at(question.grant), self._places.at(os.path.realpath(path)):
             return self._fetch(question, path, report, output)
 
     def _fetch(self, question: Question, path: Path, report: Report, output: Output | None) -> Fetched:

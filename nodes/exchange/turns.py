@@ -1,4 +1,4 @@
-"""One at a time under each grant, and nobody waits: who comes second is told so."""
+"""One at a time under each grant, or at each place, and nobody waits: who comes second is told so."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from nodes.exchange.errors import DeliveryBusyError
 
 
 class Turns:
-    """Who is at which grant now. Used from any thread."""
+    """Which grants, or places, somebody is at now. Used from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, relation: str = "under") -> None:
+        """Args: `relation` of a delivery to a name: "under" a grant, "to" a place."""
+        self._relation = relation
         self._taken: set[str] = set()
         self._lock = threading.Lock()
 
     @contextmanager
-    def at(self, grant: str) -> Iterator[None]:
-        """Be the only one at a grant.
+    def at(self, name: str) -> Iterator[None]:
+        """Be the only one there.
 
         Raises:
             DeliveryBusyError: Somebody is.
         """
         with self._lock:
-            if grant in self._taken:
-                raise DeliveryBusyError(f"a delivery under {grant} is under way already")
-            self._taken.add(grant)
+            if name in self._taken:
+                raise DeliveryBusyError(f"a delivery {self._relation} {name} is under way already")
+            self._taken.add(name)
         try:
             yield
         finally:
             with self._lock:
-                self._taken.remove(grant)
+                self._taken.remove(name)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nodes.exchange.errors import DeliveryBusyError
 from nodes.exchange.outputs import Output, open_output
+from nodes.exchange.requester import Progress
+from tests.exchange.departments_database import ITEMS, Department
+from tests.exchange.test_deliveries import GRANTED, lines
+from tests.exchange.two_departments import TwoDepartments, two_departments
 
 FORMS = ["rows.db", "rows.jsonl", "rows.csv"]
+
+
+@pytest.fixture
+def two(sqlite_department: Department, tmp_path: Path) -> Iterator[TwoDepartments]:
+    """Two departments, and the permits of one of them."""
+    both = two_departments(sqlite_department.database, sqlite_department.table, ITEMS, tmp_path)
+    both.grant()
+    yield both
+    both.close()
 
 
 def write_all(output: Output) -> None:
@@ -35,3 +50,20 @@ def test_what_others_put_in_the_way_gets_no_row(tmp_path: Path, name: str, how: 
     assert elsewhere.read_text() == "theirs"
     assert (tmp_path / name).stat().st_mode & 0o077 == 0
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["elsewhere", name]
+
+
+def test_two_fetches_to_one_place_do_not_mix_their_rows(two: TwoDepartments, tmp_path: Path) -> None:
+    """Who comes second is told so while the first writes, and its delivery is not lost."""
+    two.grant("AY-R2")
+    path, refused = tmp_path / "rows.jsonl", []
+
+    def fetch_too(progress: Progress) -> None:
+        if progress.stage == "writing":
+            with pytest.raises(DeliveryBusyError, match=r"rows\.jsonl"):
+                two.fetch(tmp_path / "provider" / ".." / "rows.jsonl", grant="AY-R2")
+            refused.append(progress)
+
+    two.fetch(path, report=fetch_too)
+    assert refused
+    assert lines(path) == GRANTED
+    assert two.fetch(tmp_path / "others.jsonl", grant="AY-R2").rows == len(GRANTED)
