@@ -49,7 +49,7 @@ class Output(Protocol):
         """Let what was written be seen.
 
         Raises:
-            OutputError: The name was taken meanwhile.
+            OutputError: The name was taken meanwhile, or cannot be given.
         """
 
     def discard(self) -> None:
@@ -64,7 +64,7 @@ def open_output(path: Path, *, name: str = "delivery") -> Output:
         name: Of the table, in a SQLite file.
 
     Raises:
-        OutputError: The path exists, its folder does not, or the suffix is another one.
+        OutputError: The path exists, its folder does not or cannot be looked into, or the suffix is another one.
     """
     forms: dict[str, Callable[[Path], Output]] = {
         ".jsonl": JsonLinesOutput,
@@ -74,11 +74,20 @@ def open_output(path: Path, *, name: str = "delivery") -> Output:
     }
     if (form := forms.get(path.suffix)) is None:
         raise OutputError(f"{path}: what to write is named by the suffix, one of {', '.join(forms)}")
-    if path.exists():
-        raise OutputError(f"{path} exists already; a delivery never overwrites anything: give another name")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent} is not a folder")
+    _check_free(path)
     return form(path)
+
+
+def _check_free(path: Path) -> None:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise OutputError(f"{path.parent} is not a folder") from None
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    else:
+        raise OutputError(f"{path} exists already; a delivery never overwrites anything: give another name")
 
 
 def is_output(path: Path, mark: str) -> bool:
@@ -93,7 +102,7 @@ def recover_output(path: Path, mark: str) -> bool:
     """Return whether the output with this mark is at `path`, after giving it its name there if a crash came before.
 
     Raises:
-        OutputError: Another file has the name.
+        OutputError: Another file has the name, or it cannot be given.
     """
     partial = _partial_of(path)
     if is_output(path, mark):
@@ -271,7 +280,10 @@ def _reveal(partial: Path, path: Path) -> None:
     """Give a durable file its name, unless somebody else has taken it in the meantime."""
     try:
         os.link(partial, path)
+        partial.unlink()
+        DiskFolder(path.parent).sync()
     except FileExistsError as error:
         raise OutputError(f"{path} has come to exist meanwhile; nothing was overwritten") from error
-    partial.unlink()
-    DiskFolder(path.parent).sync()
+    except OSError as error:
+        # Some file systems, those of memory cards for example, give a file no second name.
+        raise OutputError(f"{path} cannot be the name of the rows: {error.strerror}; give another folder") from error

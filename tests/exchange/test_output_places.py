@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ledger.registers.sharing.values import DeliveryStatus
 from nodes.exchange.errors import DeliveryBusyError
-from nodes.exchange.outputs import Output, open_output
+from nodes.exchange.outputs import Output, OutputError, open_output
 from nodes.exchange.requester import Progress
 from tests.exchange.departments_database import ITEMS, Department
 from tests.exchange.test_deliveries import GRANTED, lines
@@ -67,3 +70,29 @@ def test_two_fetches_to_one_place_do_not_mix_their_rows(two: TwoDepartments, tmp
     assert refused
     assert lines(path) == GRANTED
     assert two.fetch(tmp_path / "others.jsonl", grant="AY-R2").rows == len(GRANTED)
+
+
+def test_a_file_system_that_gives_no_second_name_is_named(
+    two: TwoDepartments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of memory cards do; nothing is left there, and the rows can go to another place."""
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        with pytest.raises(OutputError, match=r"rows\.jsonl .*Operation not permitted"):
+            two.fetch(tmp_path / "rows.jsonl")
+    assert not list(tmp_path.glob("*rows.jsonl*"))
+    assert two.fetch(tmp_path / "elsewhere.jsonl").number == 1
+    assert two.delivery().status is DeliveryStatus.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".csv", "rows.csv/rows.csv", "link.csv"])
+def test_a_name_that_cannot_be_is_named_before_anything_is_fetched(tmp_path: Path, name: str) -> None:
+    """One too long for the file system, below a file, or of a link that leads nowhere."""
+    (tmp_path / "rows.csv").write_text("a file")
+    (tmp_path / "link.csv").symlink_to("nowhere")
+    with pytest.raises(OutputError):
+        open_output(tmp_path / name)
