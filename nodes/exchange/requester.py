@@ -141,12 +141,14 @@ class Requester:
         Raises:
             OutputError: Another file is in the place of the output, or its content was changed; it stays. All else is
                 destroyed.
+            DeliveryBusyError: Somebody fetches under the grant, and would write what is to be forgotten.
         """
-        received = self._store.received(grant, number)
-        self._store.forget(grant, number)
-        self._folder.remove(stem(grant, number) + SEALED)
-        if received is not None and received.output:
-            remove_output(Path(received.output), received.mark)
+        with self._turns.at(grant):
+            received = self._store.received(grant, number)
+            self._store.forget(grant, number)
+            self._folder.remove(stem(grant, number) + SEALED)
+            if received is not None and received.output:
+                remove_output(Path(received.output), received.mark)
 
     # Fetching
 
@@ -209,7 +211,8 @@ class Requester:
         kept = self._store.received(grant, number)
         if kept is None:
             self._store.add_received(received)
-        return kept or received
+        # What was forgotten before it was complete is received anew, for the question of now.
+        return received if kept is None or kept.question is None else kept
 
     def _under_way(self, grant: str) -> Received | None:
         """Return what was being received when the last attempt ended, unless that was rejected and merely not noted."""

@@ -20,8 +20,9 @@ from ledger.identifiers import ChainId, CreditCode
 from ledger.registers.sharing.values import DeliveryStatus
 from ledger.state.store import State
 from nodes.exchange import chunk_files
-from nodes.exchange.errors import ConnectionCutError, OutcomeUnknownError
+from nodes.exchange.errors import ConnectionCutError, DeliveryBusyError, OutcomeUnknownError
 from nodes.exchange.messages import Question
+from nodes.exchange.requester import Progress
 from nodes.exchange.store import ExchangeStore
 from tests.exchange.departments_database import ITEMS, PERMITS, Department
 from tests.exchange.test_deliveries import GRANTED, lines
@@ -201,6 +202,17 @@ class CutConnection(DirectConnection):
             yield chunk
 
 
+class CutForGood(CutConnection):
+    """Breaks after four chunks, and gives none behind them."""
+
+    allowed = 4
+
+    def chunks(self, first: int, count: int) -> Iterator[bytes]:
+        if first:
+            raise ConnectionCutError("cut for good")
+        return super().chunks(first, count)
+
+
 def test_a_cut_after_any_chunk_is_mended(two: TwoDepartments, tmp_path: Path) -> None:
     """Each attempt goes on behind the last chunk that came; none comes twice, and the bytes are the same."""
 
@@ -232,16 +244,7 @@ def test_a_connection_that_brings_nothing_is_not_tried_for_ever(two: TwoDepartme
 @pytest.mark.parametrize("kept", range(0, 130, 13))
 def test_a_received_file_cut_anywhere_is_completed(two: TwoDepartments, tmp_path: Path, kept: int) -> None:
     """In the middle of a chunk too, or with bytes that a power loss has left instead of those written."""
-
-    class Cut(CutConnection):
-        allowed = 4
-
-        def chunks(self, first: int, count: int) -> Iterator[bytes]:
-            if first:
-                raise ConnectionCutError("cut for good")
-            return super().chunks(first, count)
-
-    two.connection = Cut
+    two.connection = CutForGood
     with pytest.raises(ConnectionCutError):
         two.fetch(tmp_path / "rows.jsonl")
     inbox = tmp_path / "requester" / "inbox" / "AY-R1-1.sealed"
@@ -331,3 +334,40 @@ def test_rows_are_forgotten_by_whichever_name_a_crash_has_left_them(
     two.restart()
     two.requester.forget("AY-R1", 1)
     assert not list(tmp_path.glob("*rows.jsonl*"))
+
+
+def test_what_was_forgotten_before_it_was_there_is_fetched_anew(two: TwoDepartments, tmp_path: Path) -> None:
+    """From the first chunk on, and also if all was checked and had only to get its name."""
+    path = tmp_path / "rows.jsonl"
+    two.connection = CutForGood
+    with pytest.raises(ConnectionCutError):
+        two.fetch(path)
+    two.requester.forget("AY-R1", 1)
+    two.connection = DirectConnection
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", Power(lost_before=0).around(os.link))
+        with pytest.raises(PowerLostError):
+            two.fetch(path)
+    two.restart()
+    two.requester.forget("AY-R1", 1)
+    two.fetch(path)
+    check_delivered_once(two, path)
+    kept = two.requester_store.received("AY-R1", 1)
+    assert kept is not None
+    assert kept.question is None
+
+
+def test_what_is_being_fetched_is_not_forgotten(two: TwoDepartments, tmp_path: Path) -> None:
+    """Its rows would be written all the same; who forgets is told to do it again."""
+    refused = []
+
+    def forget(progress: Progress) -> None:
+        if progress.stage == "writing":
+            with pytest.raises(DeliveryBusyError):
+                two.requester.forget("AY-R1", 1)
+            refused.append(progress)
+
+    two.fetch(tmp_path / "rows.jsonl", report=forget)
+    assert refused
+    two.requester.forget("AY-R1", 1)
+    assert not (tmp_path / "rows.jsonl").exists()
