@@ -23,7 +23,7 @@ from nodes.commands.complaints import in_words
 from nodes.commands.signing import sign_and_hand_in
 from nodes.data_directory import DataDirectory
 from nodes.exchange.control import Command, TellLedger, command
-from nodes.exchange.databases import BadConditionError, ColumnNotGrantedError
+from nodes.exchange.databases import BadConditionError, ColumnNotGrantedError, FieldNotHeldError
 from nodes.exchange.errors import CommandFailedError, CommandNotYetError, QuestionError
 from nodes.exchange.requester import Report
 from nodes.keystore import TLS_CERTIFICATE
@@ -33,12 +33,13 @@ REFUSALS = {code.label for code in RULEBOOK.codes.values()} | {
     kind.code for kind in (QuestionError, ColumnNotGrantedError, BadConditionError)
 }
 """Codes of what a rule of the ledger refuses, and of questions that go beyond a grant."""
-_NOT_THERE = {NotFoundError.code} | {
+_NOT_THERE = {NotFoundError.code, FieldNotHeldError.code} | {
     code.label
     for code in RULEBOOK.codes.values()
     if code.label.startswith("unknown_") and not isinstance(code, EnvelopeRefusal)
 }
-"""Those of them that say that there is nothing of the name in a record, and what a node says of its own files."""
+"""Those of them that say that there is nothing of the name in a record or a question, and what a node says of its own
+files."""
 
 _PLACE = re.compile(r" - at `\$\[(\d+)\].*`$")
 

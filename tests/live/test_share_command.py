@@ -204,6 +204,7 @@ def test_a_department_publishes_what_a_file_says(
         (("revoke", GRANT, "--reason", "r"), 6, "not_the_owner"),
         (("reject", GRANT, "99", "--reason", "tampered"), 5, "unknown_delivery"),
         (("fetch", "AL-NONE", "--out", "rows.csv"), 5, "unknown_grant"),
+        (("fetch", GRANT, "--field", "colour", "--out", "rows.csv"), 5, "field_not_held"),
         (("correct", "AL-NONE", "--outcome", "corrected", "--reason", "r"), 5, "unknown_objection"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from nodes.cli import main
 from nodes.data_directory import CHAIN_ID_FILE
-from nodes.exchange.databases import ColumnNotGrantedError
+from nodes.exchange.databases import ColumnNotGrantedError, FieldNotHeldError
 from nodes.exchange.errors import CommandFailedError, CommandNotYetError
 
 
@@ -18,6 +18,7 @@ from nodes.exchange.errors import CommandFailedError, CommandNotYetError
         (CommandFailedError("request_not_open", "it was answered"), 6),
         (CommandFailedError("unknown_request", "there is none"), 5),
         (CommandFailedError("not_found", "there is no such delivery"), 5),
+        (CommandFailedError(FieldNotHeldError.code, "no column holds it"), 5),
         (CommandFailedError("unknown_key", "not a key of the department"), 6),
         (CommandFailedError(ColumnNotGrantedError.code, "not granted"), 6),
         (CommandFailedError("bad_question", "no such question"), 6),

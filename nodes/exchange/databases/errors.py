@@ -6,7 +6,7 @@ quote one: what is raised here ends up in logs and in problem bodies.
 
 from __future__ import annotations
 
-from ledger.errors import InvalidInputError, LedgerError, NotYetError
+from ledger.errors import InvalidInputError, LedgerError, NotFoundError, NotYetError
 
 
 class BindingError(LedgerError):
@@ -53,7 +53,7 @@ class TableNotBoundError(NotYetError):
         self.table_id = table_id
 
 
-class FieldNotHeldError(NotYetError):
+class FieldNotHeldError(NotFoundError):
     """A table of the catalogue holds an information item in no column, or, for a condition, in more than one."""
 
     code = "field_not_held"
