@@ -9,6 +9,7 @@ once the key is destroyed nobody can, and the receipt still verifies.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -33,6 +34,9 @@ from ledger.proofs.view import LedgerView
 from ledger.registers.sharing.values import Delivery, DeliveryStatus, delivery_key
 
 FORMAT: Literal["mulu.delivery/1"] = "mulu.delivery/1"
+
+_CLAIM = re.compile(rb'"format"\s*:\s*"mulu\.delivery/')
+"""Inside a text of JSON each quote has a backslash before it, so that no text can say this."""
 
 
 class SuccessionProof(Document, frozen=True, kw_only=True):
@@ -118,6 +122,11 @@ def build_receipt(view: LedgerView, grant: str, number: int) -> bytes:
         succession=UNSET if acknowledged_by == requester else _prove_succession(view, requester, acknowledged_by),
     )
     return receipt.print()
+
+
+def is_receipt(data: bytes) -> bool:
+    """Return whether a file claims to be the receipt of a delivery, of whatever version and spelling."""
+    return _CLAIM.search(data) is not None
 
 
 def verify_receipt(data: bytes, policy_text: str, check: StrictCheck = verify_strict) -> ProvenDelivery:

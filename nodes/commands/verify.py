@@ -1,4 +1,4 @@
-"""`mulu verify`: check a certificate's bundle against a policy, offline.
+"""`mulu verify`: check a certificate's bundle, or another proof, against a policy, offline.
 
 Nothing here but reading two files and printing: what is checked is in `ledger.proofs.verify`. The command must start
 quickly, so that it imports no web framework and no drawing library.
@@ -20,6 +20,7 @@ from nodes.exit_codes import ExitCode
 DESCRIPTION = """\
 Check a certificate offline. Three questions are answered: is it genuine, is it valid, and is what we know recent?
 The policy says whose cosignatures count. Take it from somebody you trust, never from whoever shows the certificate.
+The receipt of a delivery is checked as `mulu share verify` does: what was acknowledged stays so, at whatever age.
 """
 
 EPILOG = """\
@@ -34,6 +35,7 @@ exit codes: 0 genuine, valid and recent
 with --batch: 0 if all are; 3 if one of them is "no"; else 4
 """
 
+_FILE = "the certificate's bundle, a tlog-proof, or the receipt of a delivery"
 _AGE = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -47,7 +49,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EPILOG,
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the certificate's bundle, or a tlog-proof")
+    which.add_argument("file", nargs="?", type=Path, metavar="FILE", help=_FILE)
     which.add_argument(
         "--batch", type=Path, metavar="DIR", help="every *.json in this directory: a line each, and how many of what"
     )
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the statement, or those of a directory, and return the exit code."""
     # Imported here, because `mulu verify --help` needs none of it.
     from ledger.proofs.bundle import BUNDLE_BYTES_MAX
+    from ledger.proofs.delivery import is_receipt
     from ledger.proofs.policy import POLICY_BYTES_MAX
     from ledger.proofs.statement import Statement
     from ledger.proofs.tlog_proof import PROOF_BYTES_MAX
@@ -92,10 +95,22 @@ def run(arguments: argparse.Namespace) -> int:
         policy_text = text_of(policy, arguments.policy)
         verifier = Verifier(policy_text, now_ms=now_ms, max_age_s=arguments.max_age, require=arguments.require)
         if arguments.batch is not None:
+            from nodes.commands.share_verify import judge
             from nodes.commands.verify_batch import verify_directory
 
-            return verify_directory(arguments.batch, verifier, as_json=arguments.json, quiet=arguments.quiet)
+            return verify_directory(
+                arguments.batch,
+                verifier,
+                lambda path, data: judge(data, policy_text, receipt=path, policy=arguments.policy, now_ms=now_ms),
+                as_json=arguments.json,
+                quiet=arguments.quiet,
+            )
         data = read_file(arguments.file, "bundle", max(BUNDLE_BYTES_MAX, PROOF_BYTES_MAX))
+        if is_receipt(data):
+            from nodes.commands.share_verify import exit_code_of, judge, tell
+
+            receipt = judge(data, policy_text, receipt=arguments.file, policy=arguments.policy, now_ms=now_ms)
+            return tell(receipt, as_json=arguments.json) if shown else exit_code_of(receipt)
         statement = verify_entry(data, policy, now_ms=now_ms) if is_tlog_proof(data) else verifier.verify(data)
     except UnreadableError as error:
         print(f"mulu: {error} [{error.code}]", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`mulu share verify`: what it prints of a receipt, and an exit code for each way that it can end."""
+"""`mulu share verify`, and `mulu verify` of a receipt: what they print, and an exit code for each way that they end."""
 
 from __future__ import annotations
 
@@ -87,3 +87,53 @@ def test_a_policy_past_its_last_day_establishes_nothing(tmp_path: Path, capsys: 
     """Exit 4: the keys that it names may be anybody's by now."""
     assert verify(tmp_path, RECEIPT, POLICY.encode(), "--now", "2028-01-01T00:00:00+08:00") == 4
     assert "was to be used until 2027-12-31" in capsys.readouterr().err
+
+
+CHANGED = rfc8785.dumps(json.loads(RECEIPT) | {"delivery": json.loads(OTHER)["delivery"]})
+INDENTED = json.dumps(json.loads(RECEIPT), indent=2).encode()
+OF_ANOTHER_VERSION = RECEIPT.replace(b"mulu.delivery/1", b"mulu.delivery/9")
+
+
+@pytest.mark.parametrize(("receipt", "exit_code"), [(RECEIPT, 0), (CHANGED, 3), (INDENTED, 4), (OF_ANOTHER_VERSION, 4)])
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_the_command_for_certificates_says_the_same(
+    receipt: bytes, exit_code: int, form: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the last word, on both outputs; who wants no statement gets the exit code alone."""
+    assert verify(tmp_path, receipt, POLICY.encode(), "--now", NOW, *form) == exit_code
+    said = capsys.readouterr()
+    words = ["verify", str(tmp_path / "receipt.json"), "--policy", str(tmp_path / "policy.txt"), "--now", NOW]
+    assert main([*words, *form]) == exit_code
+    assert capsys.readouterr() == said
+    assert main([*words, *form, "--quiet"]) == exit_code
+    assert capsys.readouterr() == ("", "")
+
+
+def test_receipts_stand_among_the_files_of_a_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each, with the verdict that they get alone, and they count."""
+    (tmp_path / "policy.txt").write_text(POLICY, encoding="utf-8")
+    (tmp_path / "all").mkdir()
+    for name, receipt in (("a", RECEIPT), ("b", CHANGED), ("c", INDENTED)):
+        (tmp_path / "all" / f"{name}.json").write_bytes(receipt)
+    words = ["verify", "--batch", str(tmp_path / "all"), "--policy", str(tmp_path / "policy.txt"), "--now", NOW]
+    assert main(words) == 3
+    said = capsys.readouterr()
+    first, second, third = said.out.splitlines()
+    assert first == "a.json  established"
+    assert second.startswith("b.json  refuted: ")
+    assert third.startswith("c.json  not established: ")
+    assert said.err.startswith("3 files: 1 established, 1 refuted, 1 not established; ")
+    assert main([*words, "--json"]) == 3
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["established"] for one in told] == ["yes", "no", "cannot say"]
+    assert [one["file"] for one in told] == ["a.json", "b.json", "c.json"]
+    assert told[0]["grant"] == SECOND[0]
+
+
+def test_a_receipt_proves_nothing_without_a_policy_to_any_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4, with the reason."""
+    (tmp_path / "receipt.json").write_bytes(RECEIPT)
+    assert main(["verify", str(tmp_path / "receipt.json")]) == 4
+    assert capsys.readouterr().err.endswith("[no_policy]\n")

@@ -51,7 +51,7 @@ def test_a_directory_is_reported_line_by_line_in_the_order_of_names(
     assert run(folder) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "0129.json  established"
-    assert err.startswith("130 bundles: 130 established, 0 refuted, 0 not established; ")
+    assert err.startswith("130 files: 130 established, 0 refuted, 0 not established; ")
     (folder / "bundles" / "0000.json").write_bytes(b"")
     assert run(folder) == 4
     assert "is empty" in capsys.readouterr().out.splitlines()[0]
