@@ -18,15 +18,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec.structs import replace
 
-from ledger.errors import LedgerError
+from ledger.errors import InvalidInputError, LedgerError, NotFoundError
 from ledger.identifiers import CreditCode
 from nodes.exchange.accepting import Acceptor
-from nodes.exchange.errors import ConnectionCutError
+from nodes.exchange.errors import ConnectionCutError, DeliveryBusyError, DeliveryOpenError
 from nodes.exchange.messages import (
     Get,
     Greeting,
     Offer,
+    Problem,
     SealedQuestion,
     Working,
     gets,
@@ -43,6 +45,10 @@ CONNECTIONS_MAX = 8
 
 CONNECTIONS_A_PEER_MAX = 2
 """So that no requester keeps the others waiting."""
+
+_ABOUT_THE_QUESTION = (InvalidInputError, NotFoundError, DeliveryOpenError, DeliveryBusyError)
+"""Told to the requester as they are. All else is about this department's database, disk or node, and what those are
+called and where they lie is nobody else's affair."""
 
 REPORT_S = 0.5
 """Between two words to a requester that the rows are still being read."""
@@ -127,7 +133,7 @@ class ExchangeServer:
             except ConnectionCutError:
                 raise
             except LedgerError as error:
-                wire.tell(problem_of(error))
+                wire.tell(_told(peer, error))
                 continue
             wire.tell(offer)
             self._serve_chunks(wire, offer)
@@ -136,6 +142,14 @@ class ExchangeServer:
         get: Get = wire.hear(gets)
         for chunk in self._provider.chunks(offer, get.first):
             wire.send(chunk)
+
+
+def _told(peer: CreditCode, error: LedgerError) -> Problem:
+    """Return what a requester is told of an error; what only this department can mend goes to its own log."""
+    if isinstance(error, _ABOUT_THE_QUESTION):
+        return problem_of(error)
+    logger.warning("nothing can be delivered to %s now: %s [%s]", peer, error, error.code)
+    return replace(problem_of(error), message="it cannot deliver now, and its own log says why")
 
 
 class _Reporter:

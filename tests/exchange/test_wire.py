@@ -15,7 +15,7 @@ from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from nodes.exchange import server as server_module
 from nodes.exchange.client import RemoteProvider, dialler
-from nodes.exchange.errors import ConnectionCutError, NoExchangeError
+from nodes.exchange.errors import ConnectionCutError, NoExchangeError, ProviderNotReadyError
 from nodes.exchange.messages import Greeting, Offer, Problem, Question, SealedQuestion, answers, greetings
 from nodes.exchange.provider import Provider
 from nodes.exchange.requester import Connection
@@ -85,6 +85,23 @@ def test_a_refusal_crosses_the_wire_with_its_code(two: TwoDepartments, tmp_path:
                 remote.ask(asking(fields=("phone",)), lambda _: None)
             assert refused.value.code == "column_not_granted"
         assert remote.ask(asking(), lambda _: None).delivery.number == 1
+
+
+def test_what_only_the_provider_can_mend_stands_in_its_own_log(
+    two: TwoDepartments, sqlite_department: Department, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The requester hears the code, and neither where the database lies nor what stands in it beside the grant."""
+    with address_of_connection(two) as remote:
+        sqlite_department.run("ALTER TABLE permits ADD COLUMN debts TEXT")
+        with pytest.raises(ProviderNotReadyError) as drifted:
+            remote.ask(asking(), lambda _: None)
+        sqlite_department.run("DROP TABLE permits")
+        with pytest.raises(ProviderNotReadyError) as missing:
+            remote.ask(asking(), lambda _: None)
+    assert (drifted.value.code, missing.value.code) == ("schema_drifted", "table_missing")
+    assert str(drifted.value) == str(missing.value) == "the provider: it cannot deliver now, and its own log says why"
+    assert f"to {MARKET} now: 'permits' differs from the catalogue: 'debts' TEXT was added" in caplog.text
+    assert "has no table 'permits'" in caplog.text
 
 
 def test_a_question_sealed_to_another_connection_is_not_read(two: TwoDepartments) -> None:
