@@ -20,8 +20,8 @@ NATIVE_INTERFACE = 7
 from earlier ones may still lie about."""
 
 CHOICES = ("auto", "python", "native", "native-portable")
-"""What a process can be told: the fastest there is, no native code, native code or an error, or native code that uses
-no instructions beyond the common ones although this processor has them."""
+"""What a process can be told: the fastest there is, no native code, native code or an error, or native code that
+verifies signatures as on any processor although this one can do it faster."""
 
 
 class BackendUnavailableError(LedgerError):

@@ -8,14 +8,15 @@
 use std::ops::Range;
 
 use crate::canonical::{Reader, is_surely_canonical};
-use crate::merkle::{Hash, leaf_hash, root_of};
+use crate::merkle::root_of;
+use crate::sha256::{Hash, Prefix};
 
 /// What is hashed before an envelope's header, and before a record as a leaf.
-pub struct Prefixes<'a> {
+pub struct Prefixes {
     /// Before a header.
-    pub header: &'a [u8],
+    pub header: Prefix,
     /// Before a record.
-    pub record: &'a [u8],
+    pub record: Prefix,
 }
 
 /// What was found out about one envelope.
@@ -37,16 +38,23 @@ struct Parts<'a> {
     records: Vec<&'a [u8]>,
 }
 
-/// Everything about an envelope that its bytes say: None if they are not canonical, if it is for another chain than
-/// `chain`, or if its header commits to other records.
-pub fn examine(raw: &[u8], chain: &[u8], prefixes: &Prefixes<'_>) -> Option<Examined> {
-    let parts = parse(raw)?;
-    let leaves = parts.records.iter().map(|record| leaf_hash(prefixes.record, record)).collect();
-    (parts.chain == chain && root_of(leaves) == parts.records_root).then(|| Examined {
-        id: leaf_hash(prefixes.header, parts.header),
-        signed: parts.signed,
-        surely_canonical: parts.records.iter().map(|record| is_surely_canonical(record)).collect(),
-    })
+/// Everything about envelopes that their bytes say: None if one of them is not canonical, is for another chain than
+/// `chain`, or has a header that commits to other records.
+pub fn examine(raws: &[&[u8]], chain: &[u8], prefixes: &Prefixes) -> Option<Vec<Examined>> {
+    let envelopes = raws.iter().map(|raw| parse(raw)).collect::<Option<Vec<_>>>()?;
+    let headers: Vec<_> = envelopes.iter().map(|parts| parts.header).collect();
+    let records: Vec<_> = envelopes.iter().flat_map(|parts| parts.records.iter().copied()).collect();
+    let mut leaves = prefixes.record.hash_all(&records).into_iter();
+    let ids = prefixes.header.hash_all(&headers);
+    let examined = envelopes.into_iter().zip(ids).map(|(parts, id)| {
+        let leaves = leaves.by_ref().take(parts.records.len()).collect();
+        (parts.chain == chain && root_of(leaves) == parts.records_root).then(|| Examined {
+            id,
+            signed: parts.signed,
+            surely_canonical: parts.records.iter().map(|record| is_surely_canonical(record)).collect(),
+        })
+    });
+    examined.collect()
 }
 
 /// The parts of an envelope in canonical form, with the one known suite and as many records as its header says.
@@ -78,14 +86,20 @@ fn parse(raw: &[u8]) -> Option<Parts<'_>> {
 mod tests {
     use super::*;
 
-    const PREFIXES: Prefixes<'_> = Prefixes { header: b"header\0", record: b"\0record\0" };
+    fn prefixes() -> Prefixes {
+        Prefixes { header: Prefix::new(b"header\0"), record: Prefix::new(b"\0record\0") }
+    }
+
+    fn is_accepted(raw: &[u8]) -> bool {
+        examine(&[raw], &[1; 32], &prefixes()).is_some()
+    }
 
     fn bin(bytes: &[u8]) -> Vec<u8> {
         [&[0xC4, bytes.len() as u8], bytes].concat()
     }
 
     fn header(chain: &[u8], records: &[&[u8]]) -> Vec<u8> {
-        let root = root_of(records.iter().map(|record| leaf_hash(PREFIXES.record, record)).collect());
+        let root = root_of(prefixes().record.hash_all(records));
         let numbers = b"\x01\xCC\x80\xCD\x01\x00";
         [
             b"\x99\xA8envelope\x01",
@@ -108,11 +122,32 @@ mod tests {
     fn an_envelope_is_taken_apart_where_its_parts_stand() {
         let records: [&[u8]; 3] = [b"\x93\x01\x02\x03", b"noise", b"\xA2\xC3\xA9"];
         let raw = envelope(&[1; 32], &records);
-        let examined = examine(&raw, &[1; 32], &PREFIXES).expect("well-formed");
+        let examined = examine(&[&raw], &[1; 32], &prefixes()).expect("well-formed").remove(0);
         let header = header(&[1; 32], &records);
-        assert_eq!(examined.id, leaf_hash(PREFIXES.header, &header));
+        assert_eq!(examined.id, prefixes().header.hash(&header));
         assert_eq!(raw[examined.signed], [&header[..], b"\x01", &bin(&[7; 64])].concat());
         assert_eq!(examined.surely_canonical, [true, false, false]);
+    }
+
+    #[test]
+    fn of_many_envelopes_each_is_compared_with_its_own_records() {
+        let record = |number: usize| vec![b'r'; 5 * number];
+        let raws: Vec<_> = (0..12)
+            .map(|count| {
+                let records: Vec<_> = (0..count).map(record).collect();
+                envelope(&[1; 32], &records.iter().map(|record| &record[..]).collect::<Vec<_>>())
+            })
+            .collect();
+        let mut raws: Vec<_> = raws.iter().map(|raw| &raw[..]).collect();
+        let examined = examine(&raws, &[1; 32], &prefixes()).expect("all are well-formed");
+        for (raw, together) in raws.iter().zip(&examined) {
+            let alone = examine(&[raw], &[1; 32], &prefixes()).expect("as before").remove(0);
+            assert_eq!((&together.id, &together.signed), (&alone.id, &alone.signed));
+            assert_eq!(together.surely_canonical, alone.surely_canonical);
+        }
+        let other = envelope(&[2; 32], &[]);
+        raws.push(&other);
+        assert!(examine(&raws, &[1; 32], &prefixes()).is_none(), "one is for another chain");
     }
 
     #[test]
@@ -127,8 +162,10 @@ mod tests {
             for flip in (1..=255).step_by(if cfg!(miri) { 100 } else { 1 }) {
                 let mut turned = raw.clone();
                 turned[at] ^= flip;
-                let accepted = examine(&turned, &[1; 32], &PREFIXES).is_some();
-                assert!(!accepted || named.contains(&at) || signature.contains(&at), "byte {at}, turned by {flip:#x}");
+                assert!(
+                    !is_accepted(&turned) || named.contains(&at) || signature.contains(&at),
+                    "byte {at}, turned by {flip:#x}"
+                );
             }
         }
     }
@@ -136,9 +173,9 @@ mod tests {
     #[test]
     fn what_is_cut_or_continued_or_for_others_is_refused() {
         let raw = envelope(&[1; 32], &[b"\xC0"]);
-        assert!((0..raw.len()).all(|end| examine(&raw[..end], &[1; 32], &PREFIXES).is_none()));
-        assert!(examine(&[&raw[..], b"\0"].concat(), &[1; 32], &PREFIXES).is_none());
-        assert!(examine(&raw, &[2; 32], &PREFIXES).is_none());
-        assert!(examine(&raw, &[1; 31], &PREFIXES).is_none());
+        assert!((0..raw.len()).all(|end| !is_accepted(&raw[..end])));
+        assert!(!is_accepted(&[&raw[..], b"\0"].concat()));
+        assert!(examine(&[&raw], &[2; 32], &prefixes()).is_none());
+        assert!(examine(&[&raw], &[1; 31], &prefixes()).is_none());
     }
 }

@@ -9,11 +9,16 @@ pub mod envelopes;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 pub mod key_cache;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod macs;
 pub mod merkle;
 pub mod portable;
 #[cfg(feature = "python")]
 mod python;
+pub mod sha256;
+#[cfg(target_arch = "x86_64")]
+mod sha256_lanes;
 pub mod sparse_tree;
 pub mod strict;
 

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::backend::{Backend, Item};
+use crate::sha256::{BLOCK, Hash, Prefix};
 use crate::sparse_tree::{Change, Descent, SparseTree, Tags};
 use crate::{backends, batch, envelopes, macs, merkle, portable, strict};
 
@@ -105,7 +106,7 @@ fn is_prime_order(public: &[u8]) -> bool {
 fn hash_leaves<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
     let entries = bytes_of(entries)?;
     let entries: Vec<_> = entries.iter().map(|entry| entry.as_bytes()).collect();
-    let hashes = py.detach(|| entries.iter().map(|entry| merkle::leaf_hash(prefix, entry)).collect::<Vec<_>>());
+    let hashes = py.detach(|| Prefix::new(prefix).hash_all(&entries));
     PyList::new(py, hashes.iter().map(|hash| PyBytes::new(py, hash)))
 }
 
@@ -117,19 +118,17 @@ fn truncated_macs_of_lines<'py>(
     text: &[u8],
     size: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let [inner, outer] = [inner, outer].map(<&[u8; macs::BLOCK]>::try_from);
+    let [inner, outer] = [inner, outer].map(<&[u8; BLOCK]>::try_from);
     let (Ok(inner), Ok(outer)) = (inner, outer) else {
-        return Err(PyValueError::new_err(format!("a padded key has {} bytes", macs::BLOCK)));
+        return Err(PyValueError::new_err(format!("a padded key has {BLOCK} bytes")));
     };
     Ok(PyBytes::new(py, &py.detach(|| macs::of_lines(&macs::Key::new(inner, outer), text, size))))
 }
 
 #[pyfunction]
 fn merkle_root<'py>(py: Python<'py>, leaf_hashes: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    let leaves = bytes_of(leaf_hashes)?
-        .iter()
-        .map(|leaf| digest_of("a leaf hash", leaf))
-        .collect::<PyResult<Vec<merkle::Hash>>>()?;
+    let leaves =
+        bytes_of(leaf_hashes)?.iter().map(|leaf| digest_of("a leaf hash", leaf)).collect::<PyResult<Vec<Hash>>>()?;
     Ok(PyBytes::new(py, &py.detach(|| merkle::root_of(leaves))))
 }
 
@@ -137,7 +136,7 @@ fn merkle_root<'py>(py: Python<'py>, leaf_hashes: &Bound<'py, PyAny>) -> PyResul
 fn merkle_root_of<'py>(py: Python<'py>, prefix: &[u8], entries: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let entries = bytes_of(entries)?;
     let entries: Vec<_> = entries.iter().map(|entry| entry.as_bytes()).collect();
-    let root = py.detach(|| merkle::root_of(entries.iter().map(|entry| merkle::leaf_hash(prefix, entry)).collect()));
+    let root = py.detach(|| merkle::root_of(Prefix::new(prefix).hash_all(&entries)));
     Ok(PyBytes::new(py, &root))
 }
 
@@ -151,9 +150,8 @@ fn examine_envelopes<'py>(
 ) -> PyResult<Option<ExaminedInPython<'py>>> {
     let raws = bytes_of(raws)?;
     let raws: Vec<_> = raws.iter().map(|raw| raw.as_bytes()).collect();
-    let prefixes = envelopes::Prefixes { header: header_prefix, record: record_prefix };
-    let examined: Option<Vec<_>> =
-        py.detach(|| raws.iter().map(|raw| envelopes::examine(raw, chain, &prefixes)).collect());
+    let prefixes = envelopes::Prefixes { header: Prefix::new(header_prefix), record: Prefix::new(record_prefix) };
+    let examined = py.detach(|| envelopes::examine(&raws, chain, &prefixes));
     let Some(examined) = examined else { return Ok(None) };
     Ok(Some((
         PyList::new(py, examined.iter().map(|one| PyBytes::new(py, &one.id)))?,
@@ -176,7 +174,7 @@ struct PySparseTree(SparseTree);
 impl PySparseTree {
     #[new]
     fn new(leaf_tag: &[u8], node_tag: &[u8]) -> Self {
-        Self(SparseTree::new(Tags { leaf: leaf_tag.into(), node: node_tag.into() }))
+        Self(SparseTree::new(Tags { leaf: Prefix::new(leaf_tag), node: Prefix::new(node_tag) }))
     }
 
     #[getter]
@@ -207,12 +205,11 @@ impl PySparseTree {
         if keys.len() != values.len() {
             return Err(PyValueError::new_err(format!("{} keys have {} values", keys.len(), values.len())));
         }
-        let pairs: Vec<_> = keys.iter().zip(&values).map(|(key, value)| (key.as_bytes(), value.as_bytes())).collect();
+        let [keys, values] = [&keys, &values].map(|all| all.iter().map(|bytes| bytes.as_bytes()).collect::<Vec<_>>());
         Ok(Self(py.detach(|| {
-            let changes = pairs
-                .into_iter()
-                .map(|(key, value)| (merkle::leaf_hash(key_prefix, key), Some(merkle::leaf_hash(value_prefix, value))));
-            self.0.update(changes.collect())
+            let keys = Prefix::new(key_prefix).hash_all(&keys);
+            let values = Prefix::new(value_prefix).hash_all(&values);
+            self.0.update(keys.into_iter().zip(values.into_iter().map(Some)).collect())
         })))
     }
 
@@ -229,7 +226,7 @@ impl PySparseTree {
 type DescentInPython<'py> = (Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>, Vec<Bound<'py, PyBytes>>);
 
 /// The 32 bytes of a digest; `what` names it if it has another length.
-fn digest_of(what: &str, value: &Bound<'_, PyBytes>) -> PyResult<merkle::Hash> {
+fn digest_of(what: &str, value: &Bound<'_, PyBytes>) -> PyResult<Hash> {
     let value = value.as_bytes();
     value.try_into().map_err(|_| PyValueError::new_err(format!("{what} has {} bytes, not 32", value.len())))
 }

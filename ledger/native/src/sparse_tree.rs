@@ -17,7 +17,7 @@ use std::hint::black_box;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::merkle::{Hash, hash_pair};
+use crate::sha256::{Hash, Prefix};
 
 /// A 32-byte key. Keys are digests: whoever could choose their bits could grow a path of 256 nodes.
 pub type Key = [u8; 32];
@@ -34,9 +34,9 @@ const LOADED_TOGETHER: usize = 64;
 /// What is hashed before the two hashes of a leaf (key and value) and of a branch (left and right).
 pub struct Tags {
     /// Of leaves.
-    pub leaf: Vec<u8>,
+    pub leaf: Prefix,
     /// Of branches.
-    pub node: Vec<u8>,
+    pub node: Prefix,
 }
 
 /// One version of the map.
@@ -114,6 +114,14 @@ impl Drop for SparseTree {
 /// The bit of a key that chooses below `depth` branches; true is right.
 fn bit(key: &Key, depth: usize) -> bool {
     key[depth / 8] >> (7 - depth % 8) & 1 == 1
+}
+
+/// What a leaf and a branch hash after their tags.
+fn pair(first: &Hash, second: &Hash) -> [u8; 64] {
+    let mut pair = [0; 64];
+    pair[..32].copy_from_slice(first);
+    pair[32..].copy_from_slice(second);
+    pair
 }
 
 /// The number of a version, from 1; a version has a higher one than what it was made from. 0 is before all of them.
@@ -344,14 +352,14 @@ impl Store {
                 return other;
             }
         }
-        let hash = hash_pair(&self.tags.node, &left.hash, &right.hash);
+        let hash = self.tags.node.hash(&pair(&left.hash, &right.hash));
         self.add_node(hash, Content::Branch { left, right })
     }
 
     /// The leaf that a change puts; `None` if it deletes.
     fn leaf_of(&mut self, &(key, value): &Change) -> Option<(Key, Subtree)> {
         let value = value?;
-        let hash = hash_pair(&self.tags.leaf, &key, &value);
+        let hash = self.tags.leaf.hash(&pair(&key, &value));
         Some((key, self.add_node(hash, Content::Leaf { key, value })))
     }
 
@@ -385,19 +393,19 @@ mod tests {
     use super::*;
 
     fn empty() -> SparseTree {
-        SparseTree::new(Tags { leaf: b"leaf\0".into(), node: b"node\0".into() })
+        SparseTree::new(Tags { leaf: Prefix::new(b"leaf\0"), node: Prefix::new(b"node\0") })
     }
 
     /// The root as the module's first lines define it.
     fn root_by_definition(tags: &Tags, content: &[(Key, Hash)], depth: usize) -> Hash {
         match content {
             [] => EMPTY,
-            [(key, value)] => hash_pair(&tags.leaf, key, value),
+            [(key, value)] => tags.leaf.hash(&pair(key, value)),
             _ => {
                 let (left, right): (Vec<_>, Vec<_>) = content.iter().partition(|(key, _)| !bit(key, depth));
                 let (left, right) =
                     (root_by_definition(tags, &left, depth + 1), root_by_definition(tags, &right, depth + 1));
-                hash_pair(&tags.node, &left, &right)
+                tags.node.hash(&pair(&left, &right))
             }
         }
     }

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use arbitrary::Arbitrary;
-use ledger_native::merkle::{Hash, hash_pair};
+use ledger_native::sha256::{Hash, Prefix};
 use ledger_native::sparse_tree::{Change, Key, SparseTree, Tags};
 use libfuzzer_sys::fuzz_target;
+use sha2::{Digest, Sha256};
 
 #[derive(Arbitrary, Debug)]
 enum Step {
@@ -27,7 +28,7 @@ const VERSIONS_MAX: usize = 8;
 
 fuzz_target!(|steps: Vec<Step>| {
     let mut versions =
-        vec![(SparseTree::new(Tags { leaf: b"leaf\0".into(), node: b"node\0".into() }), BTreeMap::new())];
+        vec![(SparseTree::new(Tags { leaf: Prefix::new(b"leaf\0"), node: Prefix::new(b"node\0") }), BTreeMap::new())];
     for step in steps {
         match step {
             Step::Update { from, changes } if versions.len() < VERSIONS_MAX => {
@@ -67,6 +68,10 @@ impl ShortKey {
         key[1 + usize::from(self.1) % 31] = self.2;
         key
     }
+}
+
+fn hash_pair(tag: &[u8], first: &Hash, second: &Hash) -> Hash {
+    Sha256::new().chain_update(tag).chain_update(first).chain_update(second).finalize().into()
 }
 
 fn items_of(content: &BTreeMap<Key, Hash>) -> Vec<(Key, Hash)> {

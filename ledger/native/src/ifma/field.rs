@@ -11,7 +11,7 @@
 
 use core::arch::x86_64::*;
 
-use super::lanes::{LANES, LaneMask, Lanes, load, splat};
+use crate::lanes::{LANES, LaneMask, Lanes, load, splat};
 
 /// Limbs of an element.
 pub const LIMBS: usize = 5;
@@ -333,9 +333,9 @@ pub fn invert<const N: usize>(x: [Fe8; N]) -> [Fe8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::store;
     use super::*;
     use crate::ifma::tests::{on_this_processor, random_bytes};
+    use crate::lanes::store;
 
     /// A field element the slow way: four words, below p.
     type Element = [u64; 4];

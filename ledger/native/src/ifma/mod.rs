@@ -15,7 +15,6 @@
 )]
 
 mod field;
-mod lanes;
 mod msm;
 mod point;
 mod scalar;
@@ -23,13 +22,13 @@ mod sha512;
 
 use std::ops::Range;
 
-use self::lanes::{LANES, LaneMask};
 use self::msm::Term;
 use self::point::{Encodings, Niels8, Point8, Record};
 use self::scalar::{Scalar, Sum};
 use self::sha512::Message;
 use crate::backend::{Backend, Item, Prepared};
 use crate::key_cache::{KeyCache, Signers};
+use crate::lanes::{LANES, LaneMask};
 
 /// Registers of eight points that are decoded together: the steps of one fill the waiting times of the other.
 const REGISTERS: usize = 2;

@@ -13,8 +13,8 @@
 use std::ops::Range;
 
 use super::field::LIMBS;
-use super::lanes::LANES;
 use super::point::{Niels8, Point8, PointWords, Record};
+use crate::lanes::LANES;
 
 /// Bits that a scalar has at most.
 const SCALAR_BITS: u32 = 128;

@@ -8,7 +8,7 @@
 use core::arch::x86_64::*;
 
 use super::field::{Fe8, LIMBS, invert, power_p58};
-use super::lanes::{LANES, LaneMask, load, splat, store, transpose};
+use crate::lanes::{LANES, LaneMask, load, splat, store, transpose};
 
 /// d = -121665 / 121666.
 const CURVE_D: [u64; LIMBS] = [0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff];

@@ -4,7 +4,7 @@
 
 use core::arch::x86_64::*;
 
-use super::lanes::{LANES, LaneMask, Lanes, load, splat, store, transpose};
+use crate::lanes::{LANES, LaneMask, Lanes, load, splat, store, transpose};
 
 /// Bytes of a block.
 const BLOCK: usize = 128;
