@@ -33,6 +33,7 @@ from nodes.exchange.databases.errors import TableNotBoundError
 from nodes.exchange.errors import (
     DeliveryLostError,
     DeliveryOpenError,
+    NoRoomError,
     QuestionError,
     StatementRefusedError,
 )
@@ -117,7 +118,12 @@ class Provider:
             if sent is None:
                 if grant.open_delivery:
                     raise DeliveryLostError(f"delivery {number} under {grant.id} is no longer kept here")
-                sent = self._prepare(grant, number, question, report)
+                try:
+                    sent = self._prepare(grant, number, question, report)
+                except NoRoomError:
+                    # What found room is of no use without the rest, and keeps the disk full.
+                    self._remove_files(grant.id, number)
+                    raise
             if sent.step is SentStep.SEALED:
                 self._state(sent)
             if sent.question is None:
@@ -195,6 +201,9 @@ class Provider:
     def forget(self, grant: str, number: int) -> None:
         """Destroy keys, tags and bytes of a delivery. The ledger's proofs of it still verify, and say nothing."""
         self._store.forget(grant, number)
+        self._remove_files(grant, number)
+
+    def _remove_files(self, grant: str, number: int) -> None:
         for kind in (TAGS, SEALED):
             self._folder.remove(stem(grant, number) + kind)
 

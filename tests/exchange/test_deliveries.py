@@ -383,6 +383,8 @@ def test_a_store_without_room_is_said_so(two: TwoDepartments, tmp_path: Path, si
     with pytest.raises(NoRoomError, match=r"exchange\.db cannot be written"):
         two.fetch(tmp_path / "rows.jsonl", name=("王芳", *many[1:]))
     assert not (tmp_path / "rows.jsonl").exists()
+    box = {"provider": "outbox", "requester": "inbox"}[side]
+    assert not list((tmp_path / side / box).iterdir())
     store._connection.execute("PRAGMA max_page_count = 1000000")
     assert two.fetch(tmp_path / "rows.jsonl", name=("王芳", *many[1:])).rows == 1
 
