@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec.structs import replace
@@ -36,7 +37,7 @@ from nodes.exchange.messages import (
     sealed_questions,
 )
 from nodes.exchange.provider import Provider
-from nodes.exchange.wire import ExchangeKeys, Wire
+from nodes.exchange.wire import SILENCE_S, ExchangeKeys, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,9 @@ called and where they lie is nobody else's affair."""
 
 REPORT_S = 0.5
 """Between two words to a requester that the rows are still being read."""
+
+STILL_THERE_S = SILENCE_S / 4
+"""Between two words while no row comes, be it for a whole table without one that fits: then silence is no answer."""
 
 NICENESS = 10
 """Of the serving threads, where the system knows that of threads: what consensus needs goes first."""
@@ -129,7 +133,8 @@ class ExchangeServer:
         while True:
             sealed: SealedQuestion = wire.hear(sealed_questions)
             try:
-                offer = self._provider.offer(peer, sealed.open(private), _Reporter(wire).report)
+                with _Reporter(wire) as reporter:
+                    offer = self._provider.offer(peer, sealed.open(private), reporter.report)
             except ConnectionCutError:
                 raise
             except LedgerError as error:
@@ -153,16 +158,40 @@ def _told(peer: CreditCode, error: LedgerError) -> Problem:
 
 
 class _Reporter:
-    """Tells the requester now and then how many rows were read, and so learns when nobody waits any more."""
+    """Tells the requester now and then how many rows were read, and so learns when nobody waits any more.
+
+    While the database seeks and no row comes, a thread says so. Use it in a `with`.
+    """
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._next_s = time.monotonic() + REPORT_S
+        self._rows, self._told_s = 0, time.monotonic()
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._keep_telling, name="exchange-report", daemon=True)
 
     def report(self, rows: int) -> None:
-        if (now := time.monotonic()) >= self._next_s:
-            self._next_s = now + REPORT_S
-            self._wire.tell(Working(rows=rows))
+        self._rows = rows
+        if time.monotonic() - self._told_s >= REPORT_S:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            self._told_s = time.monotonic()
+            self._wire.tell(Working(rows=self._rows))
+
+    def _keep_telling(self) -> None:
+        # Where nobody hears it any more, the next report says so to who reads.
+        with contextlib.suppress(ConnectionCutError):
+            while not self._over.wait(STILL_THERE_S):
+                self._tell()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 def _yield_to_consensus() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
 from nodes.exchange import server as server_module
 from nodes.exchange.client import RemoteProvider, dialler
+from nodes.exchange.databases import GrantedQuery, Row
 from nodes.exchange.errors import ConnectionCutError, NoExchangeError, ProviderNotReadyError
 from nodes.exchange.messages import Greeting, Offer, Problem, Question, SealedQuestion, answers, greetings
 from nodes.exchange.provider import Provider
@@ -159,6 +160,22 @@ def test_the_requester_hears_that_rows_are_being_read(two: TwoDepartments, monke
     with address_of_connection(two) as remote:
         remote.ask(asking(), heard.append)
     assert heard[-1] == 5
+
+
+def test_the_requester_hears_of_a_database_that_seeks_for_long(
+    two: TwoDepartments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there is a row to count: silence would end the connection, and asking again begin anew."""
+    monkeypatch.setattr(server_module, "STILL_THERE_S", 0.01)
+    heard, stream = threading.Event(), two.database.stream
+
+    def seek(query: GrantedQuery) -> Generator[list[Row], None, None]:
+        assert heard.wait(10)
+        yield from stream(query)
+
+    monkeypatch.setattr(two.database, "stream", seek)
+    with address_of_connection(two) as remote:
+        assert remote.ask(asking(), lambda _: heard.set()).delivery.rows == 5
 
 
 def test_a_stranger_is_not_let_in(two: TwoDepartments) -> None:
