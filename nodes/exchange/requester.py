@@ -14,10 +14,12 @@ So rows are written once, whatever happens, and a delivery is acknowledged only 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol
 
@@ -33,12 +35,13 @@ from ledger.state.store import State
 from nodes.exchange.chunk_files import SEALED, ChunkFile, ChunkFolder, stem
 from nodes.exchange.errors import (
     ConnectionCutError,
+    DeliveryBusyError,
     DeliveryRejectedError,
     NoRoomError,
     OutcomeUnknownError,
     StatementRefusedError,
 )
-from nodes.exchange.ledger import Ledger, delivery_of, usable_grant
+from nodes.exchange.ledger import Ledger, delivery_of, has_ended, usable_grant
 from nodes.exchange.messages import Offer, Question
 from nodes.exchange.outputs import Output, open_output, recover_output, remove_output
 from nodes.exchange.reception import Expected, NotAsStatedError, Reason, check_offer, receive
@@ -149,6 +152,21 @@ class Requester:
             self._folder.remove(stem(grant, number) + SEALED)
             if received is not None and received.output:
                 remove_output(Path(received.output), received.mark)
+
+    def settle(self) -> None:
+        """Remove bytes and questions of deliveries that will not be fetched to their end.
+
+        Somebody has rejected them, or their grant has ended. Rows that are written already stay to be acknowledged.
+        """
+        for grant in self._store.fetching():
+            with contextlib.suppress(DeliveryBusyError), self._turns.at(grant):
+                received = self._store.receiving(grant)
+                if received is None or received.step is not ReceivedStep.FETCHING:
+                    # Somebody has fetched it to its end in this moment.
+                    continue
+                settled = self._status(received) not in (*_OPEN, None)
+                if settled or self._ledger.ask(partial(has_ended, name=grant)):
+                    self._clear(received)
 
     # Fetching
 

@@ -99,6 +99,7 @@ class Exchange:
             try:
                 await asyncio.to_thread(self.provider.settle)
                 await asyncio.to_thread(self.provider.release)
+                await asyncio.to_thread(self.requester.settle)
             except Exception:
                 # What is not cleared up now is cleared up by the next look, or after the next start.
                 logger.exception("what is over could not be cleared up")

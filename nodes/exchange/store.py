@@ -223,6 +223,11 @@ class ExchangeStore:
         rows = self._rows("SELECT * FROM received WHERE grant_id = ? AND step != ?", grant, ReceivedStep.SETTLED.value)
         return _received(rows[0]) if rows else None
 
+    def fetching(self) -> list[str]:
+        """Return the grants of deliveries to this department of which not all was checked yet."""
+        rows = self._rows("SELECT grant_id FROM received WHERE step = ?", ReceivedStep.FETCHING.value)
+        return [grant for (grant,) in rows]
+
     def mark_written(self, grant: str, number: int, *, output: str, mark: str, commitment_key: bytes) -> None:
         """Note that the rows were checked and where they are, before they get their name there."""
         self._change(

@@ -17,13 +17,14 @@ import pytest
 from ledger.blocks.record import Record
 from ledger.crypto import sealing
 from ledger.identifiers import ChainId, CreditCode
+from ledger.registers.sharing.records import RejectDelivery, RevokeGrant
 from ledger.registers.sharing.values import DeliveryStatus
 from ledger.state.store import State
 from nodes.exchange import chunk_files
 from nodes.exchange.errors import ConnectionCutError, DeliveryBusyError, OutcomeUnknownError
 from nodes.exchange.messages import Question
 from nodes.exchange.requester import Progress
-from nodes.exchange.store import ExchangeStore
+from nodes.exchange.store import ExchangeStore, ReceivedStep
 from tests.exchange.departments_database import ITEMS, PERMITS, Department
 from tests.exchange.test_deliveries import GRANTED, lines
 from tests.exchange.two_departments import (
@@ -33,7 +34,7 @@ from tests.exchange.two_departments import (
     asking,
     two_departments,
 )
-from tests.state.small_ledger import MARKET
+from tests.state.small_ledger import HOUSING, MARKET
 
 T = TypeVar("T")
 
@@ -371,3 +372,49 @@ def test_what_is_being_fetched_is_not_forgotten(two: TwoDepartments, tmp_path: P
     assert refused
     two.requester.forget("AY-R1", 1)
     assert not (tmp_path / "rows.jsonl").exists()
+
+
+@pytest.mark.parametrize("ended_by", ["revocation", "rejection"])
+def test_what_can_be_fetched_no_more_is_cleared(two: TwoDepartments, tmp_path: Path, ended_by: str) -> None:
+    """Sealed bytes and the question, which may name persons, once the grant has ended or somebody has rejected it."""
+    two.connection = CutForGood
+    with pytest.raises(ConnectionCutError):
+        two.fetch(tmp_path / "rows.jsonl")
+    inbox = tmp_path / "requester" / "inbox"
+    two.requester.settle()
+    assert [file.name for file in inbox.iterdir()] == ["AY-R1-1.sealed"]
+    if ended_by == "revocation":
+        two.small.put(HOUSING, RevokeGrant(grant="AY-R1", reason="misused"))
+    else:
+        two.small.put(MARKET, RejectDelivery(grant="AY-R1", number=1, reason="truncated"))
+    two.requester.settle()
+    assert not list(inbox.iterdir())
+    kept = two.requester_store.received("AY-R1", 1)
+    assert kept is not None
+    assert (kept.step, kept.question) == (ReceivedStep.SETTLED, None)
+
+
+def test_rows_that_are_there_are_acknowledged_though_the_grant_has_ended(two: TwoDepartments, tmp_path: Path) -> None:
+    """Power was lost in between: they count, and are not cleared as what never came."""
+    path = tmp_path / "rows.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two.requester, "_finish", Power(lost_before=0).around(two.requester._finish))
+        with pytest.raises(PowerLostError):
+            two.fetch(path)
+    two.restart()
+    two.small.put(HOUSING, RevokeGrant(grant="AY-R1", reason="misused"))
+    two.requester.settle()
+    two.fetch(path)
+    check_delivered_once(two, path)
+
+
+def test_what_is_being_fetched_is_not_cleared(two: TwoDepartments, tmp_path: Path) -> None:
+    """The grant may end in the middle; what came before it is acknowledged all the same."""
+
+    def end(progress: Progress) -> None:
+        if progress.stage == "writing":
+            two.small.put(HOUSING, RevokeGrant(grant="AY-R1", reason="misused"))
+            two.requester.settle()
+
+    two.fetch(tmp_path / "rows.jsonl", report=end)
+    check_delivered_once(two, tmp_path / "rows.jsonl")
