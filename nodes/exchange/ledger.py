@@ -83,9 +83,12 @@ def usable_grant(state: State, name: str, *, requester: str) -> GrantView:
 
 
 def has_ended(state: State, name: str) -> bool:
-    """Return whether nothing can be delivered under a grant any more, whoever asks."""
+    """Return whether nothing can be delivered under a grant any more, whoever asks.
+
+    A grant that is not in the state has not: no grant ever leaves it, so this node has not heard of it again yet.
+    """
     grant = state.get(grant_key(name), Grant)
-    return grant is None or grant.status is not GrantStatus.LIVE or _is_over(state, grant)
+    return grant is not None and (grant.status is not GrantStatus.LIVE or _is_over(state, grant))
 
 
 def _is_over(state: State, grant: Grant) -> bool:

@@ -34,7 +34,7 @@ from tests.exchange.two_departments import (
     asking,
     two_departments,
 )
-from tests.state.small_ledger import HOUSING, MARKET
+from tests.state.small_ledger import HOUSING, MARKET, SmallLedger
 
 T = TypeVar("T")
 
@@ -417,4 +417,26 @@ def test_what_is_being_fetched_is_not_cleared(two: TwoDepartments, tmp_path: Pat
             two.requester.settle()
 
     two.fetch(tmp_path / "rows.jsonl", report=end)
+    check_delivered_once(two, tmp_path / "rows.jsonl")
+
+
+class LedgerBehind(LedgerOf):
+    """A member that has lost its journal, and has executed nothing yet of what it will hear from others."""
+
+    def ask(self, question: Callable[[State], T]) -> T:
+        return question(SmallLedger().state)
+
+
+def test_a_node_that_is_behind_clears_nothing(two: TwoDepartments, tmp_path: Path) -> None:
+    """What its ledger does not know yet has not ended: neither side loses a delivery that is on its way."""
+    two.connection = CutForGood
+    with pytest.raises(ConnectionCutError):
+        two.fetch(tmp_path / "rows.jsonl")
+    two.wrap = lambda ledger: LedgerBehind(ledger.small, ledger.me)
+    two.restart()
+    two.provider.settle()
+    two.requester.settle()
+    two.wrap, two.connection = lambda ledger: ledger, DirectConnection
+    two.restart()
+    assert two.fetch(tmp_path / "rows.jsonl").number == 1
     check_delivered_once(two, tmp_path / "rows.jsonl")
