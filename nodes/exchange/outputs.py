@@ -117,15 +117,18 @@ def recover_output(path: Path, mark: str) -> bool:
 
 
 def remove_output(path: Path, mark: str) -> None:
-    """Remove the output with this mark, by whichever name a crash has left it.
+    """Remove the output with this mark from `path`, and what a crash has left of one that was to come there.
+
+    Args:
+        mark: Empty if it has not come to be complete.
 
     Raises:
         OutputError: Another file has its name, or its content was changed; that one stays.
     """
-    for name in (_partial_of(path), path):
-        if is_output(name, mark):
-            name.unlink()
-    if path.exists():
+    _partial_of(path).unlink(missing_ok=True)
+    if is_output(path, mark):
+        path.unlink()
+    elif mark and path.exists():
         raise OutputError(f"{path} is not what was written there: remove it yourself if it still holds the rows")
 
 

@@ -135,7 +135,7 @@ class Requester:
             return self._finish(under_way)
         target = output or open_output(path)
         view = self._ledger.ask(lambda state: usable_grant(state, question.grant, requester=self._ledger.me))
-        received = self._fetch_all(CreditCode(view.owner), question, report)
+        received = self._fetch_all(CreditCode(view.owner), question, str(path), report)
         return self._finish(self._open(received, target, str(path), report))
 
     def forget(self, grant: str, number: int) -> None:
@@ -150,8 +150,9 @@ class Requester:
             received = self._store.received(grant, number)
             self._store.forget(grant, number)
             self._folder.remove(stem(grant, number) + SEALED)
-            if received is not None and received.output:
-                remove_output(Path(received.output), received.mark)
+            if received is not None:
+                with self._places.at(os.path.realpath(received.output)):
+                    remove_output(Path(received.output), received.mark)
 
     def settle(self) -> None:
         """Remove bytes and questions of deliveries that will not be fetched to their end.
@@ -166,16 +167,17 @@ class Requester:
                     continue
                 settled = self._status(received) not in (*_OPEN, None)
                 if settled or self._ledger.ask(partial(has_ended, name=grant)):
+                    self._abandon_output(received)
                     self._clear(received)
 
     # Fetching
 
-    def _fetch_all(self, provider: CreditCode, question: Question, report: Report) -> Received:
+    def _fetch_all(self, provider: CreditCode, question: Question, path: str, report: Report) -> Received:
         """Return a delivery all of whose chunks are here. A cut is mended as long as each attempt brings something."""
         before = -1
         while True:
             try:
-                return self._fetch_more(provider, question, report)
+                return self._fetch_more(provider, question, path, report)
             except ConnectionCutError:
                 received = self._store.receiving(question.grant)
                 count = -1 if received is None else self._kept(received)
@@ -183,11 +185,11 @@ class Requester:
                     raise
                 before = count
 
-    def _fetch_more(self, provider: CreditCode, question: Question, report: Report) -> Received:
+    def _fetch_more(self, provider: CreditCode, question: Question, path: str, report: Report) -> Received:
         connection = self._connect(provider)
         try:
             offer = connection.ask(question, lambda rows: report(Progress("reading", rows, 0)))
-            received = self._keep_offer(provider, question, offer)
+            received = self._keep_offer(provider, question, offer, path)
             leaves, name = offer.leaf_list(), stem(received.grant, received.number) + SEALED
             with _writing(name), self._folder.open(name, create=True) as file:
                 first = _intact(file, leaves)
@@ -201,8 +203,8 @@ class Requester:
         finally:
             connection.close()
 
-    def _keep_offer(self, provider: CreditCode, question: Question, offer: Offer) -> Received:
-        """Compare an offer with the ledger, and keep it."""
+    def _keep_offer(self, provider: CreditCode, question: Question, offer: Offer, path: str) -> Received:
+        """Compare an offer with the ledger, and keep it with the place for its rows."""
         grant, number = offer.delivery.grant, offer.delivery.number
         if grant != question.grant:
             raise ConnectionCutError(f"{provider} offers a delivery under {grant} instead of {question.grant}")
@@ -217,7 +219,7 @@ class Requester:
             question=question,
             offer=offer,
             commitment_key=None,
-            output="",
+            output=path,
             mark="",
         )
         if self._status(received) not in _OPEN:
@@ -229,6 +231,9 @@ class Requester:
         kept = self._store.received(grant, number)
         if kept is None:
             self._store.add_received(received)
+        elif kept.output != path:
+            self._abandon_output(kept)
+            self._store.redirect(grant, number, path)
         # What was forgotten before it was complete is received anew, for the question of now.
         return received if kept is None or kept.question is None else kept
 
@@ -237,8 +242,14 @@ class Requester:
         received = self._store.receiving(grant)
         if received is None or self._status(received) is not DeliveryStatus.REJECTED:
             return received
+        self._abandon_output(received)
         self._clear(received)
         return None
+
+    def _abandon_output(self, received: Received) -> None:
+        """Leave nothing of rows that were never complete, unless another delivery goes to their place now."""
+        with contextlib.suppress(DeliveryBusyError), self._places.at(os.path.realpath(received.output)):
+            remove_output(Path(received.output), mark="")
 
     def _kept(self, received: Received) -> int:
         with self._folder.open(stem(received.grant, received.number) + SEALED, create=True) as file:

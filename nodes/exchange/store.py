@@ -89,9 +89,9 @@ class Received:
     commitment_key: bytes | None
     """Known once the keys were opened; None again once it was forgotten."""
     output: str
-    """Where the rows went, or empty."""
+    """Where the rows are to go, or went."""
     mark: str
-    """By which the output can be told from another file of its name."""
+    """By which the output can be told from another file of its name; empty until it is complete."""
 
 
 class ExchangeStore:
@@ -227,6 +227,12 @@ class ExchangeStore:
         """Return the grants of deliveries to this department of which not all was checked yet."""
         rows = self._rows("SELECT grant_id FROM received WHERE step = ?", ReceivedStep.FETCHING.value)
         return [grant for (grant,) in rows]
+
+    def redirect(self, grant: str, number: int, output: str) -> None:
+        """Note that the rows are to go to another place."""
+        self._change(
+            "UPDATE received SET output = ?, mark = '' WHERE grant_id = ? AND number = ?", output, grant, number
+        )
 
     def mark_written(self, grant: str, number: int, *, output: str, mark: str, commitment_key: bytes) -> None:
         """Note that the rows were checked and where they are, before they get their name there."""

@@ -420,6 +420,32 @@ def test_what_is_being_fetched_is_not_cleared(two: TwoDepartments, tmp_path: Pat
     check_delivered_once(two, tmp_path / "rows.jsonl")
 
 
+@pytest.mark.parametrize("then", ["forgotten", "fetched elsewhere", "ended", "rejected"])
+def test_rows_half_written_do_not_outlive_their_delivery(two: TwoDepartments, tmp_path: Path, then: str) -> None:
+    """Power was lost while they were written: they go with the delivery, wherever it went in the end."""
+    path, store = tmp_path / "rows.jsonl", two.requester_store
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "mark_written", Power(lost_before=0).around(store.mark_written))
+        with pytest.raises(PowerLostError):
+            two.fetch(path)
+    assert GRANTED[0]["holder"] in (tmp_path / ".rows.jsonl.partial").read_text(encoding="utf-8")
+    two.restart()
+    path.write_text("somebody else's")
+    if then == "forgotten":
+        two.requester.forget("AY-R1", 1)
+    elif then == "ended":
+        two.small.put(HOUSING, RevokeGrant(grant="AY-R1", reason="misused"))
+        two.requester.settle()
+    elif then == "rejected":
+        two.small.put(MARKET, RejectDelivery(grant="AY-R1", number=1, reason="truncated"))
+        assert two.fetch(tmp_path / "elsewhere.jsonl").number == 2
+    else:
+        two.fetch(tmp_path / "elsewhere.jsonl")
+        check_delivered_once(two, tmp_path / "elsewhere.jsonl")
+    assert not (tmp_path / ".rows.jsonl.partial").exists()
+    assert path.read_text() == "somebody else's"
+
+
 class LedgerBehind(LedgerOf):
     """A member that has lost its journal, and has executed nothing yet of what it will hear from others."""
 
