@@ -128,7 +128,7 @@ class Get(Canonical, tag="exchange-get", kw_only=True):
 class Problem(Canonical, tag="exchange-problem", kw_only=True):
     """Why there is no answer."""
 
-    code: Annotated[str, Meta(max_length=80)]
+    code: Annotated[str, Meta(max_length=80, pattern=r"\A[a-z0-9_]+\Z")]
     message: Annotated[str, Meta(max_length=_MESSAGE_CHARACTERS)]
     retry: bool
     """Whether the same may succeed later."""

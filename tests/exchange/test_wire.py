@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.errors import LedgerError
 from ledger.identifiers import CreditCode
@@ -86,6 +87,17 @@ def test_a_refusal_crosses_the_wire_with_its_code(two: TwoDepartments, tmp_path:
                 remote.ask(asking(fields=("phone",)), lambda _: None)
             assert refused.value.code == "column_not_granted"
         assert remote.ask(asking(), lambda _: None).delivery.number == 1
+
+
+@pytest.mark.parametrize("code", ["\x1b[2J", "gone\n", "gone]\nmulu: all is well [", ""])
+def test_a_problem_without_a_code_is_a_broken_connection(code: str) -> None:
+    """A code goes as it is to terminals and scripts, so nothing else may stand in its place."""
+    requester, provider = map(Wire, socket.socketpair())
+    with requester, provider:
+        provider.tell(Greeting(question_key=X25519PrivateKey.generate().public_key().public_bytes_raw()))
+        provider.tell(Problem(code=code, message="gone", retry=False))
+        with pytest.raises(ConnectionCutError, match="does not belong here"):
+            RemoteProvider(requester).ask(asking(), lambda _: None)
 
 
 def test_what_only_the_provider_can_mend_stands_in_its_own_log(
