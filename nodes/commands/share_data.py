@@ -56,7 +56,7 @@ def receipt(arguments: argparse.Namespace) -> int:
 
 def readers(arguments: argparse.Namespace) -> int:
     """Print who was delivered data about a subject. Its identifier stays on this machine."""
-    subject = arguments.subject if arguments.subject != "-" else sys.stdin.readline().rstrip("\r\n")
+    subject = arguments.subject if arguments.subject != "-" else _line_of_input(arguments.parser)
     if not subject:
         arguments.parser.error("whose data? name an identifier")
     search = FindReaders(identifier=subject)
@@ -101,6 +101,17 @@ def forget(arguments: argparse.Namespace) -> int:
     else:
         print(f"Keys and data of delivery {arguments.number} under {arguments.grant} are gone from this node.")
     return ExitCode.GOOD
+
+
+def _line_of_input(parser: argparse.ArgumentParser) -> str:
+    """Return the first line of standard input, or end the command with a usage error."""
+    try:
+        line = sys.stdin.readline()
+        # In some locales bytes that are no text come as characters that cannot be written.
+        line.encode()
+    except UnicodeError:
+        parser.error("what comes on standard input is not a text in UTF-8")
+    return line.rstrip("\r\n")
 
 
 def _reader(node: str, grant: str, number: int) -> dict[str, Any] | None:

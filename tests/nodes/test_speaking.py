@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,17 @@ def test_broken_files_of_a_network_are_a_failure(tmp_path: Path, capsys: pytest.
         (tmp_path / name).write_text("junk")
     assert main(["share", "grant", "AL-R1", "--directory", str(tmp_path)]) == 1
     assert capsys.readouterr().err.endswith("[bad_network_file]\n")
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_an_identifier_in_another_encoding_is_a_usage_error(
+    errors: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever Python makes of the bytes in this locale; nothing of them is repeated, for they name a person."""
+    (tmp_path / CHAIN_ID_FILE).touch()
+    lines = io.TextIOWrapper(io.BytesIO("张三\n".encode("gbk")), encoding="utf-8", errors=errors)
+    monkeypatch.setattr("sys.stdin", lines)
+    with pytest.raises(SystemExit) as ended:
+        main(["share", "readers", "-", "--directory", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "standard input is not a text in UTF-8; see" in capsys.readouterr().err
