@@ -53,9 +53,14 @@ class Expected(NamedTuple):
     scope: Scope
 
     @property
+    def verifies(self) -> bool:
+        """Whether yes or no is to come, and no row."""
+        return self.grant.mode == "verification"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Of the rows, in their order."""
-        if self.grant.mode == "verification":
+        if self.verifies:
             return ANSWER_COLUMNS
         return columns_of(self.entry, self.question.fields or self.grant.fields)
 
@@ -104,7 +109,7 @@ def receive(
         NotAsStatedError: What came is not what was granted and stated.
         OSError, sqlite3.Error: The output cannot be written.
     """
-    delivery = expected.delivery
+    delivery, verifies = expected.delivery, expected.verifies
     try:
         keys = open_keys(offer.sealed_keys, private, expected.scope)
         opener = StreamOpener(keys, expected.scope, delivery.chunks)
@@ -116,6 +121,8 @@ def receive(
                 for rows in reader.feed(content):
                     if not begun:
                         begun = _begin(reader.header, expected, output)
+                    if verifies and (reader.rows != 1 or type(rows[0][0]) is not bool):
+                        raise NotAsStatedError("beyond-grant", "something else came than one yes or no")
                     output.write(rows)
                     report(reader.rows)
         if not begun:

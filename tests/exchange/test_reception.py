@@ -221,6 +221,20 @@ def test_a_verification_takes_yes_or_no_alone() -> None:
     assert kept.rows == [(True,)]
 
 
+@pytest.mark.parametrize(
+    "blocks", [[[("王芳, 138",)]], [[(1,)]], [[(True,), (False,)]], [[(True,)], [(False,)]]], ids=repr
+)
+def test_an_answer_under_its_name_is_still_yes_or_no_once(blocks: list[list[tuple[Any, ...]]]) -> None:
+    """A provider may call anything the answer: one truth value is taken, and nothing else of what comes."""
+    answered = encode_header(replace(HEADER, columns=("holds",))) + b"".join(
+        block for rows in blocks for block in encode_rows(rows)
+    )
+    delivered = Delivered(answered, rows=sum(map(len, blocks)))
+    with pytest.raises(NotAsStatedError, match="one yes or no") as refused:
+        delivered.receive(grant=replace(GRANT, mode="verification"))
+    assert refused.value.reason == "beyond-grant"
+
+
 def test_a_stream_that_was_sealed_to_end_elsewhere_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stated with fewer chunks than were sealed, or with more."""
     monkeypatch.setattr(sealing, "CHUNK_BYTES_MAX", 16)
