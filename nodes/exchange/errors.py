@@ -88,6 +88,12 @@ class NoRoomError(NotYetError):
     code = "exchange_disk"
 
 
+class StoreReadElsewhereError(NotYetError):
+    """Another program reads the exchange's store, and so keeps what stood there from being overwritten."""
+
+    code = "exchange_busy"
+
+
 class CommandFailedError(LedgerError):
     """The department's node could not do what it was told; `code` is that of its reason."""
 

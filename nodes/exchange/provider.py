@@ -286,7 +286,7 @@ class Provider:
                 # An earlier attempt, of which nothing was heard, may have been executed after all.
                 if not self._is_stated(sent):
                     self._store.drop_sent(sent.grant, sent.number)
-                    self.forget(sent.grant, sent.number)
+                    self._remove_files(sent.grant, sent.number)
                     raise
         self._store.mark_stated(sent.grant, sent.number)
 

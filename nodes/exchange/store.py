@@ -17,7 +17,7 @@ from typing import Any
 
 from ledger.encoding import decode
 from ledger.errors import StorageFailedError
-from nodes.exchange.errors import NoRoomError
+from nodes.exchange.errors import NoRoomError, StoreReadElsewhereError
 from nodes.exchange.messages import Offer, Question
 
 SCHEMA_VERSION = 1
@@ -259,7 +259,11 @@ class ExchangeStore:
     # As either
 
     def forget(self, grant: str, number: int) -> None:
-        """Destroy the keys of a delivery, on whichever side. What is on the ledger still verifies and says nothing."""
+        """Destroy the keys of a delivery, on whichever side. What is on the ledger still verifies and says nothing.
+
+        Raises:
+            StoreReadElsewhereError: They are gone from the database, and may be found where they stood.
+        """
         place = (grant, number)
         self._change(
             "UPDATE sent SET commitment_key = NULL, subject_key = NULL, question = NULL "
@@ -269,16 +273,20 @@ class ExchangeStore:
         self._change(
             "UPDATE received SET commitment_key = NULL, question = NULL WHERE grant_id = ? AND number = ?", *place
         )
-        self._overwrite_what_was()
+        if not self._overwrite_what_was():
+            raise StoreReadElsewhereError(
+                f"{self._path} is being read by another program and so keeps former values: do it again afterwards"
+            )
 
-    def _overwrite_what_was(self) -> None:
-        """Empty the write-ahead log, where former values would stand until it is full."""
-        self._change("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _overwrite_what_was(self) -> bool:
+        """Empty the write-ahead log, where former values would stand until it is full; return whether it could be."""
+        ((blocked, _, _),) = self._change("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not blocked
 
-    def _change(self, statement: str, *values: Any) -> None:
+    def _change(self, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
         try:
             with self._lock:
-                self._connection.execute(statement, values)
+                return self._connection.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
             raise NoRoomError(f"{self._path} cannot be written: {error}") from error
 

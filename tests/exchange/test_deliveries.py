@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -369,6 +370,25 @@ def test_a_file_in_the_place_of_the_output_is_not_forgotten(two: TwoDepartments,
     kept = two.requester_store.received("AY-R1", 1)
     assert kept is not None
     assert kept.commitment_key is None
+
+
+def test_keys_are_not_called_gone_while_a_reader_keeps_where_they_stood(two: TwoDepartments, tmp_path: Path) -> None:
+    """A backup, for one: who forgets is told to do it again, and then they are."""
+    two.grant()
+    two.fetch(tmp_path / "rows.jsonl")
+    store, kept = two.provider_store, two.provider_store.sent("AY-R1", 1)
+    assert kept is not None
+    assert kept.commitment_key is not None
+    store._connection.execute("PRAGMA busy_timeout = 0")
+    with contextlib.closing(sqlite3.connect(tmp_path / "provider" / "exchange.db", isolation_level=None)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM sent").fetchall()
+        with pytest.raises(NotYetError, match="is being read by another program") as refused:
+            two.provider.forget("AY-R1", 1)
+        assert refused.value.code == "exchange_busy"
+    two.provider.forget("AY-R1", 1)
+    for file in (tmp_path / "provider").glob("exchange.db*"):
+        assert kept.commitment_key not in file.read_bytes()
 
 
 @pytest.mark.parametrize("side", ["provider", "requester"])
