@@ -96,13 +96,12 @@ class Exchange:
 
     async def _keep_settling(self) -> None:
         while not self._node.progress.closed:
-            try:
-                await asyncio.to_thread(self.provider.settle)
-                await asyncio.to_thread(self.provider.release)
-                await asyncio.to_thread(self.requester.settle)
-            except Exception:
-                # What is not cleared up now is cleared up by the next look, or after the next start.
-                logger.exception("what is over could not be cleared up")
+            for clear in (self.provider.settle, self.provider.release, self.requester.settle):
+                try:
+                    await asyncio.to_thread(clear)
+                except Exception:
+                    # What is not cleared up now is cleared up by the next look, or after the next start.
+                    logger.exception("what is over could not be cleared up")
             await asyncio.sleep(SETTLE_S)
 
 
