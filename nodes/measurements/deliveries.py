@@ -21,7 +21,6 @@ from pathlib import Path
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from psycopg import sql
 
 from ledger.content import Row
 from ledger.crypto.sealing import ENTROPY_BYTES, Scope, sealed_leaf
@@ -35,14 +34,13 @@ from nodes.exchange.databases.binding import Binding
 from nodes.exchange.messages import Question
 from nodes.exchange.preparation import Prepared, Source, prepare_delivery
 from nodes.exchange.reception import Expected, check_offer, receive
-from nodes.measurements.granted_streams import FETCH_ROWS
+from nodes.measurements.granted_streams import FETCH_ROWS, plain_ways
 from nodes.measurements.private_postgres import Cluster, find_postgres, private_cluster
 from nodes.measurements.rounds import Sample, Task
 
 ROWS = 100_000
 
 SQLITE, POSTGRES = "SQLite, delivered", "PostgreSQL, delivered"
-CURSOR, COPY = "server-side cursor into rows", "COPY"
 SQLITE_DRIVER = "sqlite3 into rows"
 
 _TABLE, _GRANT = "records", "AY-R1"
@@ -173,30 +171,6 @@ class MeasuredDeliveries:
         return output.rows
 
 
-def plain_ways(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, Task]:
-    """Return the two ways that know no grant, on a session of the table's owner."""
-    select = sql.SQL("SELECT {} FROM {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, _ITEMS)), sql.Identifier(_TABLE)
-    )
-
-    def cursor() -> Sample:
-        began_s, count = time.perf_counter(), 0
-        with connection.cursor(name="plain") as rows:
-            rows.execute(select)
-            while batch := rows.fetchmany(FETCH_ROWS):
-                count += len(batch)
-        return Sample(count, time.perf_counter() - began_s)
-
-    def copy() -> Sample:
-        began_s = time.perf_counter()
-        with connection.cursor() as rows, rows.copy(sql.SQL("COPY ({}) TO STDOUT").format(select)) as out:
-            # In its text form a line break within a value is escaped.
-            count = sum(bytes(block).count(b"\n") for block in out)
-        return Sample(count, time.perf_counter() - began_s)
-
-    return {CURSOR: cursor, COPY: copy}
-
-
 def sqlite_ways(folder: Path, rows: int) -> dict[str, Task]:
     """Fill a SQLite file below `folder`, and return what delivers it and what reads it without a grant."""
     path = folder / "records.db"
@@ -238,7 +212,7 @@ def postgres_ways(folder: Path, rows: int) -> Iterator[tuple[str, dict[str, Task
         deliveries = MeasuredDeliveries(open_database(binding), folder / "postgres", rows)
         with psycopg.connect(cluster.connection_text("registry", "registry_owner")) as connection:
             version = connection.info.parameter_status("server_version") or "unknown"
-            yield version, {POSTGRES: deliveries.run, **plain_ways(connection)}
+            yield version, {POSTGRES: deliveries.run, **plain_ways(connection, _TABLE, _ITEMS)}
 
 
 def _set_up(cluster: Cluster, rows: int) -> None:

@@ -8,14 +8,15 @@ which nothing is parsed but where rows end. Sessions of the last two are open be
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import psycopg
 from psycopg import sql
 
 from nodes.exchange.databases import Database, GrantedQuery
-from nodes.measurements.rounds import Rounds, Sample, interleaved
+from nodes.measurements.rounds import Rounds, Sample, Task, interleaved
 
-GRANTED, CURSOR, COPY = "granted stream", "server-side cursor", "COPY"
+GRANTED, CURSOR, COPY = "granted stream", "server-side cursor into rows", "COPY"
 
 FETCH_ROWS = 2_000
 """Rows a round trip of the plain cursor. psycopg's own default of 100 would flatter the stream."""
@@ -32,9 +33,6 @@ def measure_granted_streams(database: Database, query: GrantedQuery, *, plain: s
     Raises:
         ValueError: The three did not give the same number of rows.
     """
-    columns = sql.SQL(", ").join(map(sql.Identifier, query.columns))
-    table = sql.Identifier(*query.access.table.split("."))
-    select = sql.SQL("SELECT {} FROM {}").format(columns, table)
 
     def granted() -> Sample:
         began_s = time.perf_counter()
@@ -42,25 +40,40 @@ def measure_granted_streams(database: Database, query: GrantedQuery, *, plain: s
         return Sample(count, time.perf_counter() - began_s)
 
     with psycopg.connect(plain) as connection:
-
-        def cursor() -> Sample:
-            began_s = time.perf_counter()
-            count = 0
-            with connection.cursor(name="plain") as rows:
-                rows.execute(select)
-                while batch := rows.fetchmany(FETCH_ROWS):
-                    count += len(batch)
-            return Sample(count, time.perf_counter() - began_s)
-
-        def copy() -> Sample:
-            began_s = time.perf_counter()
-            with connection.cursor() as rows, rows.copy(sql.SQL("COPY ({}) TO STDOUT").format(select)) as out:
-                # In its text form a line break within a value is escaped.
-                count = sum(bytes(block).count(b"\n") for block in out)
-            return Sample(count, time.perf_counter() - began_s)
-
-        measured = interleaved({GRANTED: granted, CURSOR: cursor, COPY: copy}, rounds, warm=True)
+        ways = plain_ways(connection, query.access.table, query.columns)
+        measured = interleaved({GRANTED: granted, **ways}, rounds, warm=True)
     counts = {sample.count for samples in measured.samples.values() for sample in samples}
     if len(counts) != 1:
         raise ValueError(f"the three ways gave {sorted(counts)} rows")
     return measured
+
+
+def plain_ways(
+    connection: psycopg.Connection[tuple[object, ...]], table: str, columns: Iterable[str]
+) -> dict[str, Task]:
+    """Return the two ways that know no grant: the server-side cursor, and COPY.
+
+    Args:
+        connection: A session of a role that may read the table by itself.
+        table: `table`, or `schema.table`.
+    """
+    select = sql.SQL("SELECT {} FROM {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(*table.split("."))
+    )
+
+    def cursor() -> Sample:
+        began_s, count = time.perf_counter(), 0
+        with connection.cursor(name="plain") as rows:
+            rows.execute(select)
+            while batch := rows.fetchmany(FETCH_ROWS):
+                count += len(batch)
+        return Sample(count, time.perf_counter() - began_s)
+
+    def copy() -> Sample:
+        began_s = time.perf_counter()
+        with connection.cursor() as rows, rows.copy(sql.SQL("COPY ({}) TO STDOUT").format(select)) as out:
+            # In its text form a line break within a value is escaped.
+            count = sum(bytes(block).count(b"\n") for block in out)
+        return Sample(count, time.perf_counter() - began_s)
+
+    return {CURSOR: cursor, COPY: copy}

@@ -14,6 +14,7 @@ from typing import Any
 
 from nodes.machine import describe, package_version, validation_backend
 from nodes.measurements import deliveries
+from nodes.measurements.granted_streams import COPY, CURSOR
 from nodes.measurements.private_postgres import NoPostgresError
 from nodes.measurements.rounds import Figure, Rounds, Task, interleaved
 from nodes.measurements.stages import Corpus, Passes
@@ -27,7 +28,7 @@ RATIO_TO_CURSOR_MIN = RATIO_TO_COPY_MIN = 0.5
 """The target, and beside it what would be remarkable."""
 
 _REQUESTS = "requests"
-_PLAIN = {"cursor": deliveries.CURSOR, "copy": deliveries.COPY, "driver": deliveries.SQLITE_DRIVER}
+_PLAIN = {"cursor": CURSOR, "copy": COPY, "driver": deliveries.SQLITE_DRIVER}
 """What deliveries are compared with, by short name."""
 _BASES = {deliveries.SQLITE: ("driver", "cursor", "copy"), deliveries.POSTGRES: ("cursor", "copy")}
 """Of each delivery; the target is for the first, which is how Python reads rows from the same database by itself."""

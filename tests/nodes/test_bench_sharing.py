@@ -12,14 +12,13 @@ from ledger.errors import InvariantBrokenError
 from nodes import cli
 from nodes.measurements import deliveries, sharing
 from nodes.measurements.deliveries import (
-    COPY,
-    CURSOR,
     POSTGRES,
     SQLITE,
     SQLITE_DRIVER,
     MeasuredDeliveries,
     sqlite_ways,
 )
+from nodes.measurements.granted_streams import COPY, CURSOR
 from nodes.measurements.private_postgres import NoPostgresError
 from nodes.measurements.sharing import as_text, measure_sharing
 from scenarios.beijing.sharing.request_corpus import make_request_corpus
