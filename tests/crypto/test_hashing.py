@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.crypto.backend import BackendUnavailableError, active_backend, use_backend
 from ledger.crypto.hashing import truncated_macs, truncated_macs_of_lines
 
 
-@pytest.fixture(params=["python", "native"])
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run with and without the native core, and go back to the process's own."""
-    before = active_backend()
-    try:
-        use_backend(request.param)
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
-    yield request.param
-    use_backend("python" if before.library is None else "auto")
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.usefixtures("each_backend")
 @given(key=st.binary(max_size=64), values=st.lists(st.binary(max_size=200), max_size=20), size=st.integers(1, 32))
-def test_truncated_macs_are_those_of_the_standard_library(
-    backend: str, key: bytes, values: list[bytes], size: int
-) -> None:
+def test_truncated_macs_are_those_of_the_standard_library(key: bytes, values: list[bytes], size: int) -> None:
     """One after the other, each cut to its size; and those of lines too, whatever stands in them."""
     padded = key.ljust(64, b"\x00")
     inner, outer = bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
