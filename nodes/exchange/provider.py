@@ -158,11 +158,11 @@ class Provider:
             stated, ended = self._ledger.ask(partial(_standing, sent))
             if not ended and (stated is None or stated.status not in _ANSWERED):
                 continue
-            self._folder.remove(stem(sent.grant, sent.number) + SEALED)
             if stated is not None:
+                self._folder.remove(stem(sent.grant, sent.number) + SEALED)
                 self._store.settle_sent(sent.grant, sent.number)
             else:
-                self._folder.remove(stem(sent.grant, sent.number) + TAGS)
+                self._remove_files(sent.grant, sent.number)
                 self._store.drop_sent(sent.grant, sent.number)
 
     def release(self) -> None:
